@@ -48,9 +48,9 @@ inline void check_shape(const char* name, const Tensor& t, std::initializer_list
 }
 
 // Kernels read plain row-major memory.
-inline Tensor contiguous(const Tensor& t) { return torch::stable::contiguous(t); }
+inline Tensor row_major(const Tensor& t) { return torch::stable::contiguous(t); }
 
-inline std::optional<Tensor> contiguous(const std::optional<Tensor>& t) {
+inline std::optional<Tensor> row_major(const std::optional<Tensor>& t) {
   return t ? std::optional<Tensor>(torch::stable::contiguous(*t)) : std::nullopt;
 }
 

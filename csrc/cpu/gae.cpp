@@ -30,8 +30,8 @@ void gae_columns(const T* rewards, const T* values, const T* next_values, const 
 Tensor gae(const Tensor& rewards_, const Tensor& values_, const Tensor& next_values_,
            const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_, double discount,
            double gae_lambda) {
-  const Tensor rewards = contiguous(rewards_), values = contiguous(values_), next_values = contiguous(next_values_);
-  const auto terminations = contiguous(terminations_), truncations = contiguous(truncations_);
+  const Tensor rewards = row_major(rewards_), values = row_major(values_), next_values = row_major(next_values_);
+  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
   check_floating("rewards", rewards);
   check_dtype("values", values, rewards.scalar_type());
   check_dtype("next_values", next_values, rewards.scalar_type());
