@@ -80,6 +80,22 @@ class MetaTest:
             writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
         return text.getvalue()
 
+    def actions_csv(self, state_names: Sequence[str]) -> str:
+        """How often each player chose each action in each state, by position, as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["position", "player", "state", "visits", *(f"action_{a}" for a in self._actions())])
+        for position, by_player in enumerate(self.action_frequencies.tolist()):
+            for player, by_state in enumerate(by_player):
+                for name, counts in zip(state_names, by_state, strict=True):
+                    visits = sum(counts)
+                    shares = [f"{count / visits:.5f}" if visits else "" for count in counts]
+                    writer.writerow([position, ("meta-agent", "peer")[player], name, int(visits), *shares])
+        return text.getvalue()
+
+    def _actions(self) -> range:
+        return range(self.action_frequencies.shape[-1])
+
     def table(self) -> str:
         """A plain-text table: positions down, groups of peers across."""
         splits = [name for name, _ in self._splits()]
@@ -90,7 +106,7 @@ class MetaTest:
         return "\n".join(lines)
 
 
-def meta_test(
+def adapt_to_population(
     setting: Setting,
     parameters: Tensor,
     own_lr: Tensor,

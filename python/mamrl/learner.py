@@ -143,7 +143,7 @@ class Learner:
         (gradient,) = torch.autograd.grad(loss, leaf)
         clip_by_norm([gradient], experiment.grad_clip)
         self._apply("critic", self.value_parameters, gradient)
-        return float(loss)
+        return float(loss.detach())
 
     def _ascend(self, own: Tensor, own_lr: Tensor) -> float:
         """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""
