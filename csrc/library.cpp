@@ -1,5 +1,5 @@
-// Every op's schema, in one place. Kernels are registered beside their code in cpu/ and cuda/, fake kernels and autograd
-// in python/mamrl/ops/; python/mamrl/reference.py holds a plain-torch twin of each.
+// Every op's schema, in one place. Kernels are registered beside their code in cpu/ and cuda/, fake kernels
+// and autograd in python/mamrl/ops/; python/mamrl/reference.py holds a plain-torch twin of each.
 //
 // T is time, M chains, K trajectories, n players, A actions, S states (rows of a table), N hidden units.
 #include <torch/csrc/stable/library.h>
@@ -10,7 +10,8 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "gae(Tensor rewards, Tensor values, Tensor next_values, Tensor? terminations, Tensor? truncations, "
       "float discount, float gae_lambda) -> Tensor");
   m.def(
-      "gae_backward(Tensor grad, Tensor? terminations, Tensor? truncations, float discount, float gae_lambda) "
+      "gae_backward(Tensor grad, Tensor? terminations, Tensor? truncations, float discount, float "
+      "gae_lambda) "
       "-> (Tensor, Tensor, Tensor)");
   m.def(
       "discounted_returns(Tensor rewards, Tensor? next_values, Tensor? terminations, Tensor? truncations, "
@@ -20,7 +21,8 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "-> (Tensor, Tensor)");
   m.def("linear_baseline(Tensor observations, Tensor returns, int num_states, float ridge) -> Tensor");
 
-  // ---- DiCE: value (M), its gradient and Hessian-vector product in the summed log-probabilities (T, M, K) ----
+  // ---- DiCE: value (M), its gradient and Hessian-vector product in the summed log-probabilities (T, M, K)
+  // ----
   m.def("dice_objective(Tensor log_probs, Tensor rewards, Tensor baseline, float discount) -> Tensor");
   m.def("loaded_dice_objective(Tensor log_probs, Tensor advantages, float discount) -> Tensor");
   m.def("dice_gradient(Tensor log_probs, Tensor grad, Tensor pair_weights, Tensor? diagonal) -> Tensor");
@@ -34,7 +36,8 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
 
   // ---- the LSTM with its output layer, per-chain weights ----
   m.def(
-      "lstm(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, Tensor head_bias) "
+      "lstm(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, Tensor "
+      "head_bias) "
       "-> (Tensor outputs, Tensor saved)");
   m.def(
       "lstm_recorded(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, "
@@ -42,17 +45,21 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
   m.def(
       "lstm_backward(Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, "
       "Tensor head_weight, Tensor saved) "
-      "-> (Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight, Tensor grad_head_bias, "
+      "-> (Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight, Tensor "
+      "grad_head_bias, "
       "Tensor adjoints)");
   m.def(
       "lstm_double_backward(Tensor dir_gate_inputs, Tensor dir_recurrent_weight, Tensor dir_head_weight, "
-      "Tensor dir_head_bias, Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, "
+      "Tensor dir_head_bias, Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor "
+      "recurrent_weight, "
       "Tensor head_weight, Tensor saved, Tensor adjoints) "
-      "-> (Tensor grad_grad_outputs, Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight)");
+      "-> (Tensor grad_grad_outputs, Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor "
+      "grad_head_weight)");
 
   // ---- rollouts of matrix games, actions sampled by a counter-based generator ----
   m.def(
-      "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
+      "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int "
+      "num_trajectories, "
       "int horizon, bool record=True) -> Tensor[]");
 
   // ---- what `mamrl info` prints ----

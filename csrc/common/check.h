@@ -1,8 +1,8 @@
 // Checks at the boundary between torch and the kernels: one condition, one plain sentence.
 //
-// The typed Python wrappers in python/mamrl/ops/ check first and raise ValueError or TypeError; these hold for callers
-// of torch.ops.mamrl.* itself, so that no kernel ever reads past a tensor. Check everything before a parallel loop: an
-// error thrown inside parallel_for loses its message.
+// The typed Python wrappers in python/mamrl/ops/ check first and raise ValueError or TypeError; these hold
+// for callers of torch.ops.mamrl.* itself, so that no kernel ever reads past a tensor. Check everything
+// before a parallel loop: an error thrown inside parallel_for loses its message.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -16,8 +16,8 @@
 
 namespace mamrl {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 
 #define MAMRL_CHECK(cond, ...) STD_TORCH_CHECK(cond, "mamrl: ", ##__VA_ARGS__)
 
@@ -62,7 +62,8 @@ const T* data_or_null(const std::optional<Tensor>& t) {
 // Calls f<float>() or f<double>() by the dtype of a checked floating tensor.
 template <class F>
 auto dispatch_floating(const Tensor& t, F&& f) {
-  return t.scalar_type() == ScalarType::Double ? f.template operator()<double>() : f.template operator()<float>();
+  return t.scalar_type() == ScalarType::Double ? f.template operator()<double>()
+                                               : f.template operator()<float>();
 }
 
 }  // namespace mamrl

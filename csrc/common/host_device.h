@@ -1,5 +1,6 @@
-// How the formulas of csrc/common are compiled: inlined into the caller always, so that one header serves the CPU's SIMD
-// levels and the CUDA kernels, and no copy compiled for one instruction set can be linked into another.
+// How the formulas of csrc/common are compiled: inlined into the caller always, so that one header serves the
+// CPU's SIMD levels and the CUDA kernels, and no copy compiled for one instruction set can be linked into
+// another.
 #pragma once
 
 #ifdef __CUDACC__

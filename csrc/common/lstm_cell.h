@@ -1,8 +1,8 @@
 // One step of an LSTM cell and its first and second derivatives. V is a number, or a register of numbers.
 //
-// Gates are in torch's order: input i, forget f, cell g, output o; a is a pre-activation, c the cell, u = tanh(c),
-// h = o u the hidden state. A prefix p_ marks the value of the step before, d_ a derivative along a direction (tangent),
-// m_ an adjoint of the first backward pass, l_ an adjoint of the second.
+// Gates are in torch's order: input i, forget f, cell g, output o; a is a pre-activation, c the cell, u =
+// tanh(c), h = o u the hidden state. A prefix p_ marks the value of the step before, d_ a derivative along a
+// direction (tangent), m_ an adjoint of the first backward pass, l_ an adjoint of the second.
 #pragma once
 
 #include "common/host_device.h"
@@ -38,7 +38,7 @@ MAMRL_FN Gates<V> lstm_gate_adjoints(const Gates<V>& y, V p_c, V u, V m_h, V m_c
 
 template <class V>
 struct CellTangent {
-  Gates<V> y;   // of the activated gates
+  Gates<V> y;  // of the activated gates
   V c, u, h;
 };
 
@@ -60,8 +60,8 @@ struct CellSecond {
   V p_c;       // what is carried to c of the step before
 };
 
-// m_h, m_c: adjoints of the first backward, which are also those of d_h, d_c; l_h: the whole adjoint of h from later steps
-// and the head; carried: what later steps carry to c.
+// m_h, m_c: adjoints of the first backward, which are also those of d_h, d_c; l_h: the whole adjoint of h
+// from later steps and the head; carried: what later steps carry to c.
 template <class V>
 MAMRL_FN CellSecond<V> lstm_second(const Gates<V>& y, V p_c, V u, const Gates<V>& d_a, V d_p_c,
                                    const CellTangent<V>& d, V m_h, V m_c, V l_h, V carried) {

@@ -13,24 +13,25 @@ constexpr int64_t kBlock = 256;
 
 template <class T>
 void gae_columns(const T* rewards, const T* values, const T* next_values, const bool* terminations,
-                 const bool* truncations, T* advantages, int64_t horizon, int64_t batch, int64_t begin, int64_t end,
-                 T discount, T discount_lambda) {
+                 const bool* truncations, T* advantages, int64_t horizon, int64_t batch, int64_t begin,
+                 int64_t end, T discount, T discount_lambda) {
   for (int64_t t = horizon - 1; t >= 0; --t) {
     const int64_t row = t * batch;
     const T* carried = t + 1 < horizon ? advantages + row + batch : nullptr;
     for (int64_t b = begin; b < end; ++b) {
       const int64_t i = row + b;
-      advantages[i] =
-          gae_step<T>(rewards[i], values[i], next_values[i], carried ? carried[b] : T(0),
-                      terminations && terminations[i], truncations && truncations[i], discount, discount_lambda);
+      advantages[i] = gae_step<T>(rewards[i], values[i], next_values[i], carried ? carried[b] : T(0),
+                                  terminations && terminations[i], truncations && truncations[i], discount,
+                                  discount_lambda);
     }
   }
 }
 
 Tensor gae(const Tensor& rewards_, const Tensor& values_, const Tensor& next_values_,
-           const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_, double discount,
-           double gae_lambda) {
-  const Tensor rewards = row_major(rewards_), values = row_major(values_), next_values = row_major(next_values_);
+           const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_,
+           double discount, double gae_lambda) {
+  const Tensor rewards = row_major(rewards_), values = row_major(values_),
+               next_values = row_major(next_values_);
   const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
   check_floating("rewards", rewards);
   check_dtype("values", values, rewards.scalar_type());

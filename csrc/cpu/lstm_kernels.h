@@ -18,8 +18,8 @@ MAMRL_FN int64_t padded_units(int64_t units) { return (units + 15) / 16 * 16; }
 // Trajectories that advance together: enough that a panel of weights is used often while it lies in L1.
 constexpr int64_t kTrajectoryBlock = 32;
 
-// A chain's trajectories are cut into parts that depend on their number only, so that the weight gradients, summed part by
-// part in order, are the same at any thread count.
+// A chain's trajectories are cut into parts that depend on their number only, so that the weight gradients,
+// summed part by part in order, are the same at any thread count.
 constexpr int64_t kMostParts = 16;
 
 MAMRL_FN int64_t num_blocks(int64_t trajectories) {
@@ -36,7 +36,8 @@ MAMRL_FN int64_t partial_size(const LstmShape& s) {
   return 4 * padded * padded + s.rows * 4 * padded + s.outputs * padded + (s.outputs + 15) / 16 * 16;
 }
 
-// gate_inputs (M, S, 4N) read at states (T, M, K), or dense (T, M, K, 4N); recurrent (M, 4N, N); head (M, A, N)
+// gate_inputs (M, S, 4N) read at states (T, M, K), or dense (T, M, K, 4N); recurrent (M, 4N, N); head (M, A,
+// N)
 template <class T>
 struct LstmWeights {
   const T* gate_inputs;

@@ -14,7 +14,8 @@ inline void check_states(const Tensor& states, int64_t rows) {
   const int64_t* s = states.const_data_ptr<int64_t>();
   const int64_t count = states.numel();
   uint64_t most = 0;  // a negative index is the largest
-  for (int64_t i = 0; i < count; ++i) most = static_cast<uint64_t>(s[i]) > most ? static_cast<uint64_t>(s[i]) : most;
+  for (int64_t i = 0; i < count; ++i)
+    most = static_cast<uint64_t>(s[i]) > most ? static_cast<uint64_t>(s[i]) : most;
   MAMRL_CHECK(count == 0 || most < static_cast<uint64_t>(rows), "states hold ", static_cast<int64_t>(most),
               ", expected indices from 0 to ", rows - 1, ", the rows of gate_inputs");
 }
@@ -36,12 +37,14 @@ struct LstmTensors {
     check_floating(name("gate_inputs").c_str(), gate_inputs);
     check_dtype(name("recurrent_weight").c_str(), recurrent, gate_inputs.scalar_type());
     check_dtype(name("head_weight").c_str(), head, gate_inputs.scalar_type());
-    MAMRL_CHECK(recurrent.dim() == 3 && head.dim() == 3, name("recurrent_weight"), " and ", name("head_weight"),
-                " have shapes ", shape_text(recurrent), " and ", shape_text(head), ", expected (M, 4N, N) and (M, A, N)");
+    MAMRL_CHECK(recurrent.dim() == 3 && head.dim() == 3, name("recurrent_weight"), " and ",
+                name("head_weight"), " have shapes ", shape_text(recurrent), " and ", shape_text(head),
+                ", expected (M, 4N, N) and (M, A, N)");
     const int64_t units = recurrent.size(2);
     MAMRL_CHECK(units > 0 && head.size(1) > 0, "an LSTM needs at least one unit and one output");
     if (states) {
-      MAMRL_CHECK(states->scalar_type() == ScalarType::Long && states->dim() == 3, "states must be int64 (T, M, K)");
+      MAMRL_CHECK(states->scalar_type() == ScalarType::Long && states->dim() == 3,
+                  "states must be int64 (T, M, K)");
       MAMRL_CHECK(gate_inputs.dim() == 3 && gate_inputs.size(1) > 0, name("gate_inputs"), " has shape ",
                   shape_text(gate_inputs), ", expected (M, S, 4N) with states");
       shape = {states->size(0), states->size(1), states->size(2), units, head.size(1), gate_inputs.size(1)};
@@ -51,7 +54,8 @@ struct LstmTensors {
       MAMRL_CHECK(gate_inputs.dim() == 4, name("gate_inputs"), " has shape ", shape_text(gate_inputs),
                   ", expected (T, M, K, 4N) without states");
       shape = {gate_inputs.size(0), gate_inputs.size(1), gate_inputs.size(2), units, head.size(1), 0};
-      check_shape(name("gate_inputs").c_str(), gate_inputs, {shape.horizon, shape.chains, shape.trajectories, 4 * units});
+      check_shape(name("gate_inputs").c_str(), gate_inputs,
+                  {shape.horizon, shape.chains, shape.trajectories, 4 * units});
     }
     check_shape(name("recurrent_weight").c_str(), recurrent, {shape.chains, 4 * units, units});
     check_shape(name("head_weight").c_str(), head, {shape.chains, shape.outputs, units});
@@ -84,8 +88,9 @@ struct LstmTensors {
     if (trailing.size() == 1) {
       check_shape(name, t, {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0]});
     } else {
-      check_shape(name, t,
-                  {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
+      check_shape(
+          name, t,
+          {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
     }
     return row_major(t);
   }

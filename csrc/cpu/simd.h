@@ -1,4 +1,5 @@
-// The kernels of csrc/cpu/simd, compiled once for each instruction set, and the choice between them at run time.
+// The kernels of csrc/cpu/simd, compiled once for each instruction set, and the choice between them at run
+// time.
 #pragma once
 
 #include "cpu/lstm_kernels.h"

@@ -1,5 +1,5 @@
-// Chooses the instruction set at run time: the highest that this CPU has, or the one that the environment variable
-// MAMRL_SIMD or _set_simd_level names.
+// Chooses the instruction set at run time: the highest that this CPU has, or the one that the environment
+// variable MAMRL_SIMD or _set_simd_level names.
 #include <torch/csrc/stable/library.h>
 
 #include <atomic>
@@ -9,29 +9,28 @@
 #include "common/check.h"
 #include "cpu/simd.h"
 
-#define MAMRL_DECLARE_LEVEL(level)                                                              \
-  namespace mamrl::level {                                                                      \
-  template <class T>                                                                            \
-  int64_t lstm_forward_scratch(const LstmShape&);                                               \
-  template <class T>                                                                            \
-  void lstm_forward(const LstmForward<T>&, int64_t, int64_t, char*);                            \
-  template <class T>                                                                            \
-  int64_t lstm_backward_scratch(const LstmShape&);                                              \
-  template <class T>                                                                            \
-  void lstm_backward(const LstmBackward<T>&, int64_t, int64_t, char*);                          \
-  template <class T>                                                                            \
-  int64_t lstm_double_backward_scratch(const LstmShape&);                                       \
-  template <class T>                                                                            \
-  void lstm_double_backward(const LstmDoubleBackward<T>&, int64_t, int64_t, char*);             \
-  template <class T>                                                                            \
-  int64_t rollout_scratch(const Rollout<T>&);                                                   \
-  template <class T>                                                                            \
-  void rollout(const Rollout<T>&, int64_t, int64_t, char*);                                     \
-  template <class T>                                                                            \
-  constexpr SimdKernels<T> kernels = {lstm_forward_scratch<T>,  lstm_forward<T>,                \
-                                      lstm_backward_scratch<T>, lstm_backward<T>,               \
-                                      lstm_double_backward_scratch<T>, lstm_double_backward<T>, \
-                                      rollout_scratch<T>, rollout<T>};                          \
+#define MAMRL_DECLARE_LEVEL(level)                                                                          \
+  namespace mamrl::level {                                                                                  \
+  template <class T>                                                                                        \
+  int64_t lstm_forward_scratch(const LstmShape&);                                                           \
+  template <class T>                                                                                        \
+  void lstm_forward(const LstmForward<T>&, int64_t, int64_t, char*);                                        \
+  template <class T>                                                                                        \
+  int64_t lstm_backward_scratch(const LstmShape&);                                                          \
+  template <class T>                                                                                        \
+  void lstm_backward(const LstmBackward<T>&, int64_t, int64_t, char*);                                      \
+  template <class T>                                                                                        \
+  int64_t lstm_double_backward_scratch(const LstmShape&);                                                   \
+  template <class T>                                                                                        \
+  void lstm_double_backward(const LstmDoubleBackward<T>&, int64_t, int64_t, char*);                         \
+  template <class T>                                                                                        \
+  int64_t rollout_scratch(const Rollout<T>&);                                                               \
+  template <class T>                                                                                        \
+  void rollout(const Rollout<T>&, int64_t, int64_t, char*);                                                 \
+  template <class T>                                                                                        \
+  constexpr SimdKernels<T> kernels = {                                                                      \
+      lstm_forward_scratch<T>,         lstm_forward<T>,         lstm_backward_scratch<T>, lstm_backward<T>, \
+      lstm_double_backward_scratch<T>, lstm_double_backward<T>, rollout_scratch<T>,       rollout<T>};      \
   }
 
 MAMRL_DECLARE_LEVEL(baseline)
@@ -49,7 +48,8 @@ constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
 Level highest_level() {
 #ifdef __x86_64__
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   if (avx2) return avx512 ? Level::avx512 : Level::avx2;
@@ -79,7 +79,9 @@ Level current_level() {
 
 std::string simd_level() { return kNames[static_cast<int>(current_level())]; }
 
-void set_simd_level(std::string level) { chosen.store(static_cast<int>(level_named(level)), std::memory_order_relaxed); }
+void set_simd_level(std::string level) {
+  chosen.store(static_cast<int>(level_named(level)), std::memory_order_relaxed);
+}
 
 }  // namespace
 

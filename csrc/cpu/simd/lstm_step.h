@@ -1,4 +1,5 @@
-// What the LSTM kernels and the rollout share: packed weights, gate inputs, one step forward of a block of trajectories.
+// What the LSTM kernels and the rollout share: packed weights, gate inputs, one step forward of a block of
+// trajectories.
 #pragma once
 
 #include "common/lstm_cell.h"
@@ -31,8 +32,8 @@ static void pad_rows(T* to, const T* from, int64_t count, int64_t units) {
   }
 }
 
-// (4N, N) -> for each block of `lanes` units and each input, the weights of its four gates side by side: what one step of
-// the inner loop reads is contiguous. Each block has `depth` inputs, these weights at `first`.
+// (4N, N) -> for each block of `lanes` units and each input, the weights of its four gates side by side: what
+// one step of the inner loop reads is contiguous. Each block has `depth` inputs, these weights at `first`.
 template <class T>
 static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, int64_t first) {
   for (int64_t block = 0; block * kLanes<T> < padded_units(units); ++block) {
@@ -48,7 +49,8 @@ static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, i
   }
 }
 
-// Where each trajectory's share of the gates lies, as rows (4, P): in a padded table, or in the dense tensor itself.
+// Where each trajectory's share of the gates lies, as rows (4, P): in a padded table, or in the dense tensor
+// itself.
 template <class T>
 struct GateRows {
   T* table;   // (S, 4, P)
@@ -100,8 +102,8 @@ static void apply_head(T* outputs, const T* head, const T* bias, const T* hidden
 template <class T>
 struct ForwardNetwork {
   int64_t units, padded, outputs;
-  T* panels;     // (P / lanes, N, 4, lanes)
-  T* head;       // (A, P)
+  T* panels;  // (P / lanes, N, 4, lanes)
+  T* head;    // (A, P)
   const T* bias;
   T* hidden[2];  // (block, P): before and after the step
   T* cell;       // (block, P)
@@ -128,7 +130,8 @@ struct ForwardNetwork {
 
 // One block of units of R trajectories: gates, cell and hidden state without leaving the registers.
 template <int R, class T>
-static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit, T* saved) {
+static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit,
+                         T* saved) {
   const int64_t padded = net.padded, panel = 4 * kLanes<T>;
   Vec<T> gates[R][4];
 #pragma GCC unroll 8
@@ -136,11 +139,13 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
 #pragma GCC unroll 4
     for (int gate = 0; gate < 4; ++gate) gates[r][gate] = load(gate_rows[first + r] + gate * padded + unit);
   }
-  multiply(gates, net.hidden[0] + first * padded, padded, 1, net.panels + unit * 4 * net.units, panel, net.units);
+  multiply(gates, net.hidden[0] + first * padded, padded, 1, net.panels + unit * 4 * net.units, panel,
+           net.units);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const int64_t at = (first + r) * padded + unit;
-    const Gates<Vec<T>> y = {sigmoid(gates[r][0]), sigmoid(gates[r][1]), tanh(gates[r][2]), sigmoid(gates[r][3])};
+    const Gates<Vec<T>> y = {sigmoid(gates[r][0]), sigmoid(gates[r][1]), tanh(gates[r][2]),
+                             sigmoid(gates[r][3])};
     const Vec<T> c = lstm_cell(y, load(net.cell + at));
     store(net.cell + at, c);
     store(net.hidden[1] + at, y.o * tanh(c));
@@ -157,7 +162,8 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
 
 // All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null.
 template <class T>
-static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved) {
+static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs,
+                         T* saved) {
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
     int64_t k = 0;
     for (; k + kTileRows <= count; k += kTileRows) forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
@@ -169,7 +175,8 @@ static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int6
   apply_head(outputs, net.head, net.bias, net.hidden[0], count, net.outputs, net.padded, false);
 }
 
-// Calls block(chain, first trajectory, count) for every block of the tasks [first, last); a task is a part of a chain.
+// Calls block(chain, first trajectory, count) for every block of the tasks [first, last); a task is a part of
+// a chain.
 template <class F>
 MAMRL_FN void for_each_block(const LstmShape& s, int64_t task, F&& block) {
   const int64_t parts = num_parts(s.trajectories), blocks = num_blocks(s.trajectories);

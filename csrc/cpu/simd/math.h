@@ -1,5 +1,5 @@
-// exp, sigmoid and tanh of a register. float32: at most 2 ulp from the true value (tests/ops/test_simd.py measures it);
-// float64 calls the C library lane by lane, since float64 is there for checks, not for speed.
+// exp, sigmoid and tanh of a register. float32: at most 2 ulp from the true value (tests/ops/test_simd.py
+// measures it); float64 calls the C library lane by lane, since float64 is there for checks, not for speed.
 #pragma once
 
 #if defined(__SSE2__)
@@ -12,23 +12,36 @@ namespace mamrl::MAMRL_SIMD {
 
 typedef int32_t IntVec __attribute__((vector_size(kVectorBytes)));
 
-// `x` where it lies within the bound, the bound elsewhere; NaN stays NaN
+// `x` where it lies within the bound, the bound elsewhere; NaN stays NaN. (GCC 12 warns of an uninitialised
+// register in the AVX-512 intrinsics that take no mask.)
 MAMRL_FN Vec<float> at_most(float bound, Vec<float> x) {
 #if defined(__AVX512F__)
-  return _mm512_min_ps(_mm512_set1_ps(bound), x);
+  return _mm512_maskz_min_ps(static_cast<__mmask16>(-1), broadcast(bound), x);
 #elif defined(__AVX2__)
-  return _mm256_min_ps(_mm256_set1_ps(bound), x);
+  return _mm256_min_ps(broadcast(bound), x);
 #elif defined(__SSE2__)
-  return _mm_min_ps(_mm_set1_ps(bound), x);
+  return _mm_min_ps(broadcast(bound), x);
 #else
   const Vec<float> limit = broadcast(bound);
   return limit < x ? limit : x;
 #endif
 }
 
-MAMRL_FN Vec<float> at_least(float bound, Vec<float> x) { return -at_most(-bound, -x); }
+MAMRL_FN Vec<float> at_least(float bound, Vec<float> x) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_max_ps(static_cast<__mmask16>(-1), broadcast(bound), x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(broadcast(bound), x);
+#elif defined(__SSE2__)
+  return _mm_max_ps(broadcast(bound), x);
+#else
+  const Vec<float> limit = broadcast(bound);
+  return limit > x ? limit : x;
+#endif
+}
 
-// exp(x) = scale (1 + tail), scale a power of two, tail = expm1 of the rest, |rest| <= ln(2)/2; |x| must be below 88
+// exp(x) = scale (1 + tail), scale a power of two, tail = expm1 of the rest, |rest| <= ln(2)/2; |x| must be
+// below 88
 struct SplitExp {
   Vec<float> scale, tail;
 };

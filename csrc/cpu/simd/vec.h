@@ -1,5 +1,6 @@
-// Registers of this file's instruction set, by GCC's vector extensions. Everything in csrc/cpu/simd lives in the level's own
-// namespace (MAMRL_SIMD) or is inlined always: a template that two levels shared could be linked from the wrong one.
+// Registers of this file's instruction set, by GCC's vector extensions. Everything in csrc/cpu/simd lives in
+// the level's own namespace (MAMRL_SIMD) or is inlined always: a template that two levels shared could be
+// linked from the wrong one.
 #pragma once
 
 #include <cstdint>
