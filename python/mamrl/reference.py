@@ -262,7 +262,12 @@ NUM_TENSORS = {TABULAR: 1, LSTM: 4, LSTM_WITH_VALUE: 8}
 
 
 def matrix_game_rollout(
-    payoffs: Tensor, networks: Sequence[Tensor], kinds: Sequence[int], keys: Tensor, num_trajectories: int, horizon: int
+    payoffs: Tensor,
+    networks: Sequence[Tensor],
+    kinds: Sequence[int],
+    keys: Tensor,
+    num_trajectories: int,
+    horizon: int,
 ) -> list[Tensor]:
     """M chains x K trajectories x T steps of an n-player matrix game.
 

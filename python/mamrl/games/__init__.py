@@ -1,0 +1,23 @@
+"""The games: matrix games for rollouts, differentiable games with exact values, and the two-agent HalfCheetah."""
+
+from mamrl.games.matrix import (
+    GAMES,
+    MatrixGame,
+    chicken,
+    ipd,
+    matching_pennies,
+    rock_paper_scissors,
+    stag_hunt,
+    symmetric_game,
+)
+
+__all__ = [
+    "GAMES",
+    "MatrixGame",
+    "chicken",
+    "ipd",
+    "matching_pennies",
+    "rock_paper_scissors",
+    "stag_hunt",
+    "symmetric_game",
+]

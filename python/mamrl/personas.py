@@ -1,0 +1,140 @@
+"""Populations p(phi_0^-i) of initial peers ("personas") and their split into train, validation and test.
+
+Tabular personas of Kim et al. 2021, section 5: in the prisoner's dilemma a probability of cooperation a state, uniform in
+[.5, 1] (cooperative) or [0, .5] (defective); in rock-paper-scissors a probability of the favoured action a state, uniform
+in [1/3, 1], the rest split evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamrl.games.matrix import MatrixGame
+from mamrl.policies import TabularPolicy
+
+SPLITS = ("train", "validation", "test")
+# logits of probabilities 0 and 1 are infinite: probabilities are kept this far inside
+_MARGIN = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Personas of one split.
+
+    Attributes:
+        parameters: (personas, P), rows of ``TabularPolicy`` parameters.
+        groups: (personas,) int64, which of ``group_names`` each belongs to.
+        group_names: e.g. ("cooperative", "defective").
+    """
+
+    parameters: Tensor
+    groups: Tensor
+    group_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.parameters.shape[0] == 0:
+            raise ValueError("the population is empty, expected at least one persona")
+
+    def __len__(self) -> int:
+        return self.parameters.shape[0]
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """``count`` personas' parameters (count, P), as many of each group as divides evenly, drawn with replacement."""
+        num_groups = len(self.group_names)
+        offset = int(torch.randint(num_groups, (1,), generator=generator))
+        rows = []
+        for i in range(count):
+            members = (self.groups == (offset + i) % num_groups).nonzero().flatten()
+            rows.append(members[torch.randint(len(members), (1,), generator=generator)])
+        return self.parameters[torch.cat(rows)]
+
+
+def bernoulli_personas(
+    policy: TabularPolicy,
+    ranges: Sequence[tuple[float, float]],
+    group_names: Sequence[str],
+    sizes: Sequence[int],
+    seed: int,
+) -> dict[str, Population]:
+    """Personas of a two-action game: each group draws P(action 0) uniformly in its range, independently per state.
+
+    Args:
+        policy: the peers' tabular policy.
+        ranges: a (low, high) within [0, 1] for each group.
+        group_names: a name for each group.
+        sizes: personas in train, validation and test; each is divided evenly among the groups.
+        seed: the same seed gives the same population.
+    """
+    _check_ranges(ranges)
+
+    def draw(group: int, count: int, generator: torch.Generator) -> Tensor:
+        low, high = ranges[group]
+        first = low + (high - low) * torch.rand(count, policy.num_states, generator=generator)
+        return torch.stack([first, 1 - first], dim=-1)
+
+    return _populations(policy, draw, group_names, sizes, seed)
+
+
+def favourite_personas(
+    policy: TabularPolicy,
+    value_range: tuple[float, float],
+    group_names: Sequence[str],
+    sizes: Sequence[int],
+    seed: int,
+) -> dict[str, Population]:
+    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly."""
+    _check_ranges([value_range])
+    low, high = value_range
+
+    def draw(group: int, count: int, generator: torch.Generator) -> Tensor:
+        favoured = low + (high - low) * torch.rand(count, policy.num_states, generator=generator)
+        rest = (1 - favoured) / (policy.num_actions - 1)
+        probabilities = rest.unsqueeze(-1).repeat(1, 1, policy.num_actions)
+        probabilities[..., group] = favoured
+        return probabilities
+
+    return _populations(policy, draw, group_names, sizes, seed)
+
+
+def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution") -> dict[str, Population]:
+    """The papers' population for a game: 400/40/40 in two-action games, 600/60/60 in rock-paper-scissors.
+
+    Args:
+        game: any game whose players have equally many actions.
+        seed: the population's own seed, independent of the training's.
+        ranges: "in-distribution" as in the papers.
+    """
+    if len(set(game.action_counts)) != 1:
+        raise ValueError(f"personas need players with equally many actions, got {game.action_counts}")
+    policy = TabularPolicy(game.num_states, game.action_counts[0])
+    if ranges != "in-distribution":
+        raise ValueError(f"ranges is '{ranges}', expected 'in-distribution'")
+    if policy.num_actions == 2:
+        names = ("cooperative", "defective") if game.name == "ipd" else ("first action", "second action")
+        return bernoulli_personas(policy, [(0.5, 1.0), (0.0, 0.5)], names, (400, 40, 40), seed)
+    names = tuple(name.lower() for name in game.action_names)
+    return favourite_personas(policy, (1 / 3, 1.0), names, (600, 60, 60), seed)
+
+
+def _populations(policy, draw, group_names, sizes, seed) -> dict[str, Population]:  # type: ignore[no-untyped-def]
+    generator = torch.Generator().manual_seed(seed)
+    populations = {}
+    for split, size in zip(SPLITS, sizes, strict=True):
+        rows, groups = [], []
+        for group in range(len(group_names)):
+            count = size // len(group_names) + (group < size % len(group_names))
+            probabilities = draw(group, count, generator).clamp(_MARGIN, 1 - _MARGIN)
+            rows.append(policy.parameters_of(probabilities / probabilities.sum(-1, keepdim=True)))
+            groups.append(torch.full((count,), group))
+        populations[split] = Population(torch.cat(rows), torch.cat(groups), tuple(group_names))
+    return populations
+
+
+def _check_ranges(ranges: Sequence[tuple[float, float]]) -> None:
+    for low, high in ranges:
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"a range of probabilities is ({low}, {high}), expected 0 <= low <= high <= 1")

@@ -1,0 +1,209 @@
+"""Policies as pure functions of flat parameters, one row a chain: parameter layout, initial values and heads.
+
+A policy holds no parameters. It says how many there are, draws initial ones, turns rows (M, P) into the tensors that the
+rollout kernel takes, and gives log-probabilities of recorded actions as a differentiable function of those rows.
+Shapes: T time, M chains, K trajectories, S states, A actions, N hidden units, P parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mamrl import ops, reference
+
+
+class Policy(Protocol):
+    """What the chain of joint policies asks of a policy of a matrix game."""
+
+    num_states: int
+    num_actions: int
+    kind: int
+
+    @property
+    def num_parameters(self) -> int: ...
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Fresh parameters (P,)."""
+        ...
+
+    def networks(self, parameters: Tensor) -> list[Tensor]:
+        """What :func:`mamrl.ops.matrix_game_rollout` takes, from rows (M, P)."""
+        ...
+
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        """Unnormalised log-probabilities (T, M, K, A) after the states so far, (T, M, K)."""
+        ...
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """Log-probabilities (T, M, K) of actions (T, M, K) in states (T, M, K), differentiable in (M, P)."""
+        ...
+
+    def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """Entropies (T, M, K) of the action distributions in nats, differentiable in (M, P)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TabularPolicy:
+    """One distribution a state.
+
+    With two actions the parameters are S logits of action 0, the papers' own parametrisation of a Bernoulli; with more
+    they are S * A logits of a softmax.
+    """
+
+    num_states: int
+    num_actions: int
+    kind: int = reference.TABULAR
+    memoryless: bool = True
+
+    @property
+    def num_parameters(self) -> int:
+        return self.num_states * (1 if self.num_actions == 2 else self.num_actions)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        return torch.zeros(self.num_parameters)
+
+    def table(self, parameters: Tensor) -> Tensor:
+        """Logits of every state, (M, P) -> (M, S, A)."""
+        _check_rows("parameters", parameters, self.num_parameters)
+        if self.num_actions == 2:
+            return torch.stack([parameters, torch.zeros_like(parameters)], dim=-1)
+        return parameters.view(-1, self.num_states, self.num_actions)
+
+    def parameters_of(self, probabilities: Tensor) -> Tensor:
+        """The parameters (..., P) that give action probabilities (..., S, A), all of them within (0, 1)."""
+        logs = torch.log(probabilities)
+        if self.num_actions == 2:
+            return logs[..., 0] - logs[..., 1]
+        return logs.flatten(-2)
+
+    def networks(self, parameters: Tensor) -> list[Tensor]:
+        return [self.table(parameters)]
+
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        index = states.unsqueeze(-1) * self.num_actions + torch.arange(self.num_actions)
+        flat = ops.table_lookup(self.table(parameters).flatten(1), index.flatten(2))
+        return flat.view(*states.shape, self.num_actions)
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        table = torch.log_softmax(self.table(parameters), dim=-1).flatten(1)
+        return ops.table_lookup(table, states * self.num_actions + actions)
+
+    def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        logs = torch.log_softmax(self.table(parameters), dim=-1)
+        return ops.table_lookup(-(logs.exp() * logs).sum(-1), states)
+
+
+@dataclass(frozen=True)
+class LSTMNetwork:
+    """Linear(S, N) -> ReLU -> LSTM(N) -> Linear(N, outputs) on one-hot states, with flat parameters (M, P).
+
+    On one-hot observations the first layer and the LSTM's input weights are a table of S rows of 4N gates, which is all
+    that the kernels see of them. One bias a gate: torch's second one is redundant, and under the inner gradient step it
+    would double the bias's learning rate.
+    """
+
+    num_states: int
+    num_outputs: int
+    hidden_size: int = 64
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Input weight and bias, gate weight, recurrent weight, gate bias, head weight and bias."""
+        units, gates = self.hidden_size, 4 * self.hidden_size
+        return [
+            (units, self.num_states),
+            (units,),
+            (gates, units),
+            (gates, units),
+            (gates,),
+            (self.num_outputs, units),
+            (self.num_outputs,),
+        ]
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(math.prod(shape) for shape in self.shapes())
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Xavier-normal weights, zero biases."""
+        pieces = []
+        for shape in self.shapes():
+            piece = torch.zeros(shape)
+            if len(shape) == 2:
+                torch.nn.init.xavier_normal_(piece, generator=generator)
+            pieces.append(piece.flatten())
+        return torch.cat(pieces)
+
+    def kernel_tensors(self, parameters: Tensor) -> list[Tensor]:
+        """(M, P) -> gate table (M, S, 4N), recurrent weight (M, 4N, N), head weight (M, A, N), head bias (M, A)."""
+        _check_rows("parameters", parameters, self.num_parameters)
+        shapes = self.shapes()
+        split = parameters.split([math.prod(shape) for shape in shapes], dim=-1)
+        w_in, b_in, w_gates, w_recurrent, b_gates, w_head, b_head = (
+            piece.view(-1, *shape) for piece, shape in zip(split, shapes, strict=True)
+        )
+        embedded = torch.relu(w_in.mT + b_in.unsqueeze(1))
+        table = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
+        return [table, w_recurrent, w_head, b_head]
+
+    def outputs(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """(T, M, K, A). ``recorded`` (outputs, saved) of the rollout that made the states spares the forward pass."""
+        tensors = self.kernel_tensors(parameters)
+        if recorded:
+            return ops.lstm_recorded(tensors[0], states, *tensors[1:], *recorded)
+        return ops.lstm(tensors[0], states, *tensors[1:])
+
+
+@dataclass(frozen=True)
+class LSTMPolicy:
+    """A categorical LSTM policy, the papers' meta-agent (Kim et al. 2021, appendix B.1)."""
+
+    num_states: int
+    num_actions: int
+    hidden_size: int = 64
+    kind: int = reference.LSTM
+
+    @property
+    def network(self) -> LSTMNetwork:
+        return LSTMNetwork(self.num_states, self.num_actions, self.hidden_size)
+
+    @property
+    def num_parameters(self) -> int:
+        return self.network.num_parameters
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        return self.network.initial(generator)
+
+    def networks(self, parameters: Tensor) -> list[Tensor]:
+        return self.network.kernel_tensors(parameters)
+
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        return self.network.outputs(parameters, states)
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        outputs = self.network.outputs(parameters, states, recorded)
+        return categorical_log_probs(outputs, actions)
+
+    def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        logs = torch.log_softmax(self.network.outputs(parameters, states, recorded), dim=-1)
+        return -(logs.exp() * logs).sum(-1)
+
+
+def categorical_log_probs(logits: Tensor, actions: Tensor) -> Tensor:
+    """log softmax(logits)[action]: (..., A), (...) -> (...)."""
+    if logits.shape[-1] == 2:
+        # a softmax over two is a logistic of the difference: a third of the work, and its derivatives stay stable
+        difference = logits[..., 0] - logits[..., 1]
+        return torch.nn.functional.logsigmoid(difference * (1 - 2 * actions).to(logits.dtype))
+    return torch.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def _check_rows(name: str, rows: Tensor, size: int) -> None:
+    if rows.dim() != 2 or rows.shape[1] != size:
+        raise ValueError(f"{name} have shape {tuple(rows.shape)}, expected (chains, {size})")

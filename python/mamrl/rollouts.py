@@ -1,0 +1,144 @@
+"""Game + policies + random keys -> trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mamrl import ops, reference
+from mamrl.games.matrix import MatrixGame
+from mamrl.module_policy import MODULE
+from mamrl.policies import LSTMNetwork, Policy
+
+PURPOSES = {"train": 0, "validation": 1, "test": 2, "other": 3}
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """K trajectories of T steps in each of M chains, as each of n players saw them.
+
+    Attributes:
+        states: (n, T, M, K) int64, each player's own view.
+        actions: (n, T, M, K) int64.
+        rewards: (n, T, M, K).
+        recorded: for each player the LSTM's (outputs, saved), which spare its differentiable pass the forward; empty for
+            other policies.
+        values: (T, M, K) of the first player's value network, where it has one.
+        values_recorded: the value network's (outputs, saved).
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    recorded: Sequence[Sequence[Tensor]] = field(default=())
+    values: Tensor | None = None
+    values_recorded: Sequence[Tensor] = ()
+
+    def recorded_of(self, player: int) -> Sequence[Tensor]:
+        return self.recorded[player] if self.recorded else ()
+
+
+def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: int, first_chain: int = 0) -> Tensor:
+    """The rollout's keys (chains, 2) int64: a seed, and a stream that no other place of a run uses.
+
+    The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that streams
+    of different places never meet, and different seeds are different Philox keys.
+
+    Raises:
+        ValueError: a field that does not fit its bits.
+    """
+    last_chain = first_chain + chains
+    if purpose not in PURPOSES:
+        raise ValueError(f"purpose is '{purpose}', expected one of {', '.join(PURPOSES)}")
+    if not (0 <= iteration < 2**32 and 0 <= position < 2**8 and first_chain >= 0 and last_chain <= 2**20):
+        raise ValueError(
+            f"iteration {iteration}, position {position} or chain {last_chain - 1} is out of range, expected "
+            "iteration < 2^32, position < 2^8, chain < 2^20, none negative"
+        )
+    base = ((PURPOSES[purpose] << 32 | iteration) << 8 | position) << 20
+    streams = base + torch.arange(first_chain, last_chain, dtype=torch.int64)
+    return torch.stack([torch.full_like(streams, seed), streams], dim=-1)
+
+
+def play(
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    keys: Tensor,
+    num_trajectories: int,
+    horizon: int,
+    value_network: LSTMNetwork | None = None,
+    value_parameters: Tensor | None = None,
+) -> Trajectories:
+    """Samples trajectories with fixed parameters; nothing here is differentiable.
+
+    Args:
+        game: payoffs of n players.
+        policies: one a player.
+        parameters: each policy's rows (M, P).
+        keys: (M, 2) int64, see :func:`random_keys`.
+        num_trajectories: K.
+        horizon: T.
+        value_network: of the first player, if its policy is an LSTM; evaluated in the same pass.
+        value_parameters: the value network's rows (M, P).
+    """
+    if not len(policies) == len(parameters) == game.num_players:
+        raise ValueError(
+            f"the game has {game.num_players} players, got {len(policies)} policies and {len(parameters)} parameters"
+        )
+    rows = [parameter.detach() for parameter in parameters]
+    if any(policy.kind == MODULE for policy in policies):
+        return _play_step_by_step(game, policies, rows, keys, num_trajectories, horizon)
+    kinds, networks = [], []
+    for player, (policy, row) in enumerate(zip(policies, rows, strict=True)):
+        kind, tensors = policy.kind, policy.networks(row)
+        if player == 0 and value_network is not None and value_parameters is not None:
+            if kind != reference.LSTM:
+                raise ValueError("a value network needs an LSTM policy beside it")
+            kind = reference.LSTM_WITH_VALUE
+            tensors = tensors + value_network.kernel_tensors(value_parameters.detach())
+        kinds.append(kind)
+        networks += tensors
+    payoffs = game.payoffs.to(rows[0].dtype)
+    states, actions, rewards, *extra = ops.matrix_game_rollout(
+        payoffs, networks, kinds, keys, num_trajectories, horizon
+    )
+    recorded: list[Sequence[Tensor]] = []
+    values, values_recorded = None, ()
+    for kind in kinds:
+        taken = 0 if kind == reference.TABULAR else 2
+        recorded.append(tuple(extra[:taken]))
+        extra = extra[taken:]
+        if kind == reference.LSTM_WITH_VALUE:
+            values_recorded, extra = tuple(extra[:2]), extra[2:]
+            values = values_recorded[0].squeeze(-1)
+    return Trajectories(states, actions, rewards, tuple(recorded), values, values_recorded)
+
+
+@torch.no_grad()
+def _play_step_by_step(
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    rows: Sequence[Tensor],
+    keys: Tensor,
+    num_trajectories: int,
+    horizon: int,
+) -> Trajectories:
+    """The rollout in Python, for policies that have no kernel: same keys, same encoding of states."""
+    players = range(game.num_players)
+    payoffs = game.payoffs.to(rows[0].dtype)
+    states = torch.zeros(game.num_players, horizon, len(keys), num_trajectories, dtype=torch.int64)
+    actions = torch.zeros_like(states)
+    for t in range(horizon):
+        for player in players:
+            first = t if getattr(policies[player], "memoryless", False) else 0
+            logits = policies[player].logits(rows[player], states[player, first : t + 1])[-1]
+            uniform = reference.uniforms(keys, t, num_trajectories, player)
+            actions[player, t] = reference.sample(logits, uniform)
+        if t + 1 < horizon:
+            for player in players:
+                states[player, t + 1] = reference.joint_state(actions[:, t], player, game.action_counts)
+    return Trajectories(states, actions, payoffs[(slice(None), *actions)])
