@@ -20,8 +20,8 @@ inline void time_features(int64_t t, double* z) {
   z[3] = 1;
 }
 
-// Solves (matrix + diagonal) x = right for a symmetric matrix (n, n) of which the upper triangle is read and overwritten;
-// false where it is not numerically positive definite, or x not finite. `right` becomes x.
+// Solves (matrix + diagonal) x = right for a symmetric matrix (n, n) of which the upper triangle is read and
+// overwritten; false where it is not numerically positive definite, or x not finite. `right` becomes x.
 inline bool cholesky_solve(double* matrix, const double* diagonal, double* right, int64_t n) {
   for (int64_t k = 0; k < n; ++k) {
     double* pivot_row = matrix + k * n;

@@ -16,8 +16,8 @@
 
 namespace mamrl {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 
 #define MAMRL_CHECK(cond, ...) STD_TORCH_CHECK(cond, "mamrl: ", ##__VA_ARGS__)
 

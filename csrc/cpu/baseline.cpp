@@ -1,5 +1,5 @@
-// The linear baseline of Duan et al. 2016: least squares on [obs, obs^2, t/100, (t/100)^2, (t/100)^3, 1], one fit a chain.
-// Features are never materialised, and the normal equations are built and solved in double.
+// The linear baseline of Duan et al. 2016: least squares on [obs, obs^2, t/100, (t/100)^2, (t/100)^3, 1], one fit a
+// chain. Features are never materialised, and the normal equations are built and solved in double.
 #include "common/baseline.h"
 
 #include <torch/csrc/stable/library.h>
@@ -19,8 +19,8 @@ struct Shape {
 
 // Fits and predicts one chain of which the observation is a state; false where the system stays singular.
 template <class T>
-bool fit_states(const int64_t* states, const T* returns, T* predictions, Shape shape, int64_t chain,
-                int64_t num_states, double ridge) {
+bool fit_states(const int64_t* states, const T* returns, T* predictions, Shape shape, int64_t chain, int64_t num_states,
+                double ridge) {
   StateSums sums(num_states);
   std::vector<double> row_counts(num_states), row_returns(num_states);
   for (int64_t t = 0; t < shape.horizon; ++t) {
@@ -161,8 +161,7 @@ Tensor linear_baseline(const Tensor& observations_, const Tensor& returns_, int6
     check_dtype("observations", observations, returns.scalar_type());
     MAMRL_CHECK(observations.dim() == 4, "observations has shape ", shape_text(observations),
                 ", expected (T, M, K, O)");
-    check_shape("observations", observations,
-                {shape.horizon, shape.chains, shape.trajectories, observations.size(3)});
+    check_shape("observations", observations, {shape.horizon, shape.chains, shape.trajectories, observations.size(3)});
   }
   Tensor predictions = torch::stable::empty_like(returns);
   if (returns.numel() == 0) return predictions;

@@ -55,7 +55,9 @@ def linear_baseline(
             raise ValueError(f"num_states is {num_states}, expected None since observations are no int64 states")
         _checks.like("observations", observations, "returns", returns)
         _checks.constant("observations", observations, _WHY_CONSTANT)
-        _checks.shape("observations", observations, (*returns.shape, *observations.shape[-1:]), ", those of returns first")
+        _checks.shape(
+            "observations", observations, (*returns.shape, *observations.shape[-1:]), ", those of returns first"
+        )
     if returns.dim() == 2:
         return _call(observations.unsqueeze(1), returns.unsqueeze(1), num_states, ridge).squeeze(1)
     return _call(observations, returns, num_states, ridge)

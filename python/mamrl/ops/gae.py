@@ -125,6 +125,4 @@ def _differentiate_gae_backward(ctx: Any, rewards: Tensor, values: Tensor, next_
 
 
 torch.library.register_autograd("mamrl::gae", _differentiate_gae, setup_context=_setup_gae)
-torch.library.register_autograd(
-    "mamrl::gae_backward", _differentiate_gae_backward, setup_context=_setup_gae_backward
-)
+torch.library.register_autograd("mamrl::gae_backward", _differentiate_gae_backward, setup_context=_setup_gae_backward)

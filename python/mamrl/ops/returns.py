@@ -64,9 +64,7 @@ def _(
 
 
 @torch.library.register_fake("mamrl::discounted_returns_backward")
-def _(
-    grad: Tensor, terminations: Tensor | None, truncations: Tensor | None, discount: float
-) -> tuple[Tensor, Tensor]:
+def _(grad: Tensor, terminations: Tensor | None, truncations: Tensor | None, discount: float) -> tuple[Tensor, Tensor]:
     return grad.new_empty(grad.shape), grad.new_empty(grad.shape)
 
 
@@ -91,9 +89,7 @@ def _differentiate_returns_backward(ctx: Any, rewards: Tensor, next_values: Tens
     return _returns(rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
 
 
-torch.library.register_autograd(
-    "mamrl::discounted_returns", _differentiate_returns, setup_context=_setup_returns
-)
+torch.library.register_autograd("mamrl::discounted_returns", _differentiate_returns, setup_context=_setup_returns)
 torch.library.register_autograd(
     "mamrl::discounted_returns_backward",
     _differentiate_returns_backward,
