@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from torch import Tensor
-
 from mamrl import reference
 from mamrl.games import MatrixGame, ipd
 from mamrl.games.exact import expected_rewards
 from mamrl.meta import Chain, meta_objective
 from mamrl.policies import TabularPolicy
 from mamrl.rollouts import Trajectories
+from torch import Tensor
 
 HORIZON = 2
 POLICY = TabularPolicy(5, 2)
@@ -83,7 +82,7 @@ def inner_weights(chain: Chain, trajectories: Trajectories, player: int) -> Tens
 
 def two_step_value(chain: Chain, parameters: list[Tensor]) -> Tensor:
     """The meta-agent's exact discounted return over the horizon, (M,)."""
-    rewards = expected_rewards(GAME.payoffs, [POLICY.logits(rows) for rows in parameters], HORIZON)[:, 0]
+    rewards = expected_rewards(GAME.payoffs, [POLICY.table(rows) for rows in parameters], HORIZON)[:, 0]
     return (reference.discount_powers(rewards, chain.discount).view(-1, 1) * rewards).sum(0)
 
 

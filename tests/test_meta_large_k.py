@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
-
 from mamrl.exact_chain import exact_meta_objective, unroll_exact
 from mamrl.games import ipd
 from mamrl.games.exact import exact_values
@@ -13,6 +11,7 @@ from mamrl.inner import policy_gradients
 from mamrl.meta import Chain, Position, meta_objective, unroll
 from mamrl.policies import TabularPolicy
 from mamrl.rollouts import play, random_keys
+from torch import Tensor
 
 GAME = ipd().to(torch.float64)
 POLICY = TabularPolicy(5, 2)
@@ -45,7 +44,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 
 def exact_gradients(own: Tensor, peer: Tensor) -> tuple[Tensor, Tensor]:
-    values = exact_values(GAME.payoffs, [POLICY.logits(own), POLICY.logits(peer)], CHAIN.discount)
+    values = exact_values(GAME.payoffs, [POLICY.table(own), POLICY.table(peer)], CHAIN.discount)
     (own_gradient,) = torch.autograd.grad(values[0].sum(), own, create_graph=True)
     (peer_gradient,) = torch.autograd.grad(values[1].sum(), peer, create_graph=True)
     return own_gradient, peer_gradient
@@ -75,9 +74,7 @@ def test_dice_cross_derivatives_approach_the_exact_ones(sampled):
     own, peer = OWN.clone().requires_grad_(), PEER.clone().requires_grad_()
     exact_own, exact_peer = exact_gradients(own, peer)
     for estimate, exact, name in ((peer_gradient, exact_peer, "cross"), (own_gradient, exact_own, "own")):
-        block = torch.stack(
-            [torch.autograd.grad(estimate[0, s], rows[0], retain_graph=True)[0][0] for s in range(5)]
-        )
+        block = torch.stack([torch.autograd.grad(estimate[0, s], rows[0], retain_graph=True)[0][0] for s in range(5)])
         truth = torch.stack([torch.autograd.grad(exact[0, s], own, retain_graph=True)[0][0] for s in range(5)])
         assert cosine(block, truth) > 0.99, name
 

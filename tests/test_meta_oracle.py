@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from enumeration import enumerate_estimator
-
 from mamrl.meta import Chain
 
 OWN = torch.tensor([0.3, -0.4, 0.8, -1.1, 0.2], dtype=torch.float64)

@@ -1,8 +1,8 @@
 // Checks at the boundary between torch and the kernels: one condition, one plain sentence.
 //
-// The typed Python wrappers in python/mamrl/ops/ check first and raise ValueError or TypeError; these hold
-// for callers of torch.ops.mamrl.* itself, so that no kernel ever reads past a tensor. Check everything
-// before a parallel loop: an error thrown inside parallel_for loses its message.
+// The typed Python wrappers in python/mamrl/ops/ check first and raise ValueError or TypeError; these hold for callers
+// of torch.ops.mamrl.* itself, so that no kernel ever reads past a tensor. Check everything before a parallel loop: an
+// error thrown inside parallel_for loses its message.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -47,11 +47,30 @@ inline void check_shape(const char* name, const Tensor& t, std::initializer_list
   MAMRL_CHECK(same, name, " has shape ", shape_text(t), ", expected ", text + ")");
 }
 
+inline bool same_shape(const Tensor& a, const Tensor& b, int64_t first_dim = 0) {
+  if (a.dim() != b.dim()) return false;
+  for (int64_t i = first_dim; i < a.dim(); ++i)
+    if (a.size(i) != b.size(i)) return false;
+  return true;
+}
+
+inline void check_same_shape(const char* name, const Tensor& t, const Tensor& like) {
+  MAMRL_CHECK(same_shape(t, like), name, " has shape ", shape_text(t), ", expected ", shape_text(like));
+}
+
+// A mask of episodes' ends: absent, or boolean in the shape of what it masks.
+inline void check_mask(const char* name, const std::optional<Tensor>& mask, const Tensor& like) {
+  if (!mask) return;
+  MAMRL_CHECK(mask->scalar_type() == ScalarType::Bool, name, " must be boolean");
+  check_same_shape(name, *mask, like);
+}
+
 // Kernels read plain row-major memory.
-inline Tensor row_major(const Tensor& t) { return torch::stable::contiguous(t); }
+// Asking first spares a call through the dispatcher, which is not free.
+inline Tensor row_major(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
 
 inline std::optional<Tensor> row_major(const std::optional<Tensor>& t) {
-  return t ? std::optional<Tensor>(torch::stable::contiguous(*t)) : std::nullopt;
+  return t ? std::optional<Tensor>(row_major(*t)) : std::nullopt;
 }
 
 template <class T>
@@ -62,8 +81,7 @@ const T* data_or_null(const std::optional<Tensor>& t) {
 // Calls f<float>() or f<double>() by the dtype of a checked floating tensor.
 template <class F>
 auto dispatch_floating(const Tensor& t, F&& f) {
-  return t.scalar_type() == ScalarType::Double ? f.template operator()<double>()
-                                               : f.template operator()<float>();
+  return t.scalar_type() == ScalarType::Double ? f.template operator()<double>() : f.template operator()<float>();
 }
 
 }  // namespace mamrl

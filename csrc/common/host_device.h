@@ -1,8 +1,14 @@
-// How the formulas of csrc/common are compiled: inlined into the caller always, so that one header serves the
-// CPU's SIMD levels and the CUDA kernels, and no copy compiled for one instruction set can be linked into
-// another.
+// One formula serves the CPU loop and the CUDA kernel.
 #pragma once
 
+#ifdef __CUDACC__
+#define MAMRL_HOST_DEVICE __host__ __device__
+#else
+#define MAMRL_HOST_DEVICE
+#endif
+
+// A formula that the SIMD kernels use is inlined into its caller always: a copy compiled for one instruction set could
+// be linked where another is wanted.
 #ifdef __CUDACC__
 #define MAMRL_FN static __forceinline__ __host__ __device__
 #else

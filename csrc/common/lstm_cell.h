@@ -63,8 +63,8 @@ struct CellSecond {
 // m_h, m_c: adjoints of the first backward, which are also those of d_h, d_c; l_h: the whole adjoint of h
 // from later steps and the head; carried: what later steps carry to c.
 template <class V>
-MAMRL_FN CellSecond<V> lstm_second(const Gates<V>& y, V p_c, V u, const Gates<V>& d_a, V d_p_c,
-                                   const CellTangent<V>& d, V m_h, V m_c, V l_h, V carried) {
+MAMRL_FN CellSecond<V> lstm_second(const Gates<V>& y, V p_c, V u, const Gates<V>& d_a, V d_p_c, const CellTangent<V>& d,
+                                   V m_h, V m_c, V l_h, V carried) {
   const V l_u = m_h * d.y.o - 2 * (m_h * y.o) * u * d.c + l_h * y.o;
   const V l_c = l_u * (1 - u * u) + carried;
   const V l_i = m_c * d.y.g + m_c * y.g * (1 - 2 * y.i) * d_a.i + l_c * y.g;

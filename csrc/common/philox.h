@@ -31,10 +31,8 @@ MAMRL_FN PhiloxWords philox(PhiloxWords counter, uint32_t key0, uint32_t key1) {
 constexpr int kPlayersPerDraw = 4;
 
 // The words that decide the actions of players 4 group .. 4 group + 3 at one time.
-MAMRL_FN PhiloxWords action_words(int64_t seed, int64_t stream, int64_t time, int64_t trajectory,
-                                  int64_t group) {
-  const PhiloxWords counter = {{static_cast<uint32_t>(time),
-                                static_cast<uint32_t>(trajectory + (group << 24)),
+MAMRL_FN PhiloxWords action_words(int64_t seed, int64_t stream, int64_t time, int64_t trajectory, int64_t group) {
+  const PhiloxWords counter = {{static_cast<uint32_t>(time), static_cast<uint32_t>(trajectory + (group << 24)),
                                 static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)}};
   return philox(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }

@@ -13,8 +13,8 @@ namespace {
 
 using std::optional;
 
-std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const optional<Tensor>& states,
-                                const Tensor& recurrent, const Tensor& head, const Tensor& bias) {
+std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const optional<Tensor>& states, const Tensor& recurrent,
+                                const Tensor& head, const Tensor& bias) {
   const LstmTensors tensors(gate_inputs, states, recurrent, head, bias);
   Tensor outputs = tensors.new_steps({tensors.shape.outputs});
   Tensor saved = tensors.new_steps({5, tensors.padded()});
@@ -42,8 +42,7 @@ struct WeightGradients {
   Tensor gate_inputs, recurrent, head, bias;
 
   explicit WeightGradients(const LstmTensors& t)
-      : gate_inputs(t.shape.rows ? torch::stable::empty_like(t.gate_inputs)
-                                 : t.new_steps({4 * t.shape.units})),
+      : gate_inputs(t.shape.rows ? torch::stable::empty_like(t.gate_inputs) : t.new_steps({4 * t.shape.units})),
         recurrent(torch::stable::empty_like(t.recurrent)),
         head(torch::stable::empty_like(t.head)),
         bias(torch::stable::new_empty(t.head, {t.shape.chains, t.shape.outputs})) {}
@@ -88,8 +87,7 @@ Tensor new_partials(const LstmTensors& t) {
   return torch::stable::new_empty(t.gate_inputs, {t.tasks(), partial_size(t.shape)});
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& grad_outputs_,
-                                                                 const Tensor& gate_inputs,
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& grad_outputs_, const Tensor& gate_inputs,
                                                                  const optional<Tensor>& states,
                                                                  const Tensor& recurrent, const Tensor& head,
                                                                  const Tensor& saved_) {
@@ -108,19 +106,17 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
                                 adjoints.mutable_data_ptr<T>(),
                                 partials.mutable_data_ptr<T>()};
     const SimdKernels<T>& simd = simd_kernels<T>();
-    run_tasks(
-        tensors.tasks(), simd.lstm_backward_scratch(op.shape),
-        [&](int64_t first, int64_t last, char* memory) { simd.lstm_backward(op, first, last, memory); });
+    run_tasks(tensors.tasks(), simd.lstm_backward_scratch(op.shape),
+              [&](int64_t first, int64_t last, char* memory) { simd.lstm_backward(op, first, last, memory); });
     grads.sum_parts<T>(tensors, op.partials);
   });
   return {grads.gate_inputs, grads.recurrent, grads.head, grads.bias, adjoints};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
-    const Tensor& dir_gate_inputs, const Tensor& dir_recurrent, const Tensor& dir_head,
-    const Tensor& dir_bias, const Tensor& grad_outputs_, const Tensor& gate_inputs,
-    const optional<Tensor>& states, const Tensor& recurrent, const Tensor& head, const Tensor& saved_,
-    const Tensor& adjoints_) {
+    const Tensor& dir_gate_inputs, const Tensor& dir_recurrent, const Tensor& dir_head, const Tensor& dir_bias,
+    const Tensor& grad_outputs_, const Tensor& gate_inputs, const optional<Tensor>& states, const Tensor& recurrent,
+    const Tensor& head, const Tensor& saved_, const Tensor& adjoints_) {
   const LstmTensors tensors(gate_inputs, states, recurrent, head, std::nullopt);
   check_dtype("dir_gate_inputs", dir_gate_inputs, gate_inputs.scalar_type());
   const LstmTensors direction(dir_gate_inputs, states, dir_recurrent, dir_head, dir_bias, "dir_");
@@ -146,9 +142,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
                                       partials.mutable_data_ptr<T>()};
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(tensors.tasks(), simd.lstm_double_backward_scratch(op.shape),
-              [&](int64_t first, int64_t last, char* memory) {
-                simd.lstm_double_backward(op, first, last, memory);
-              });
+              [&](int64_t first, int64_t last, char* memory) { simd.lstm_double_backward(op, first, last, memory); });
     grads.sum_parts<T>(tensors, op.partials);
   });
   return {grad_grad_outputs, grads.gate_inputs, grads.recurrent, grads.head};

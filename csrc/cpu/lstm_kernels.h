@@ -22,9 +22,7 @@ constexpr int64_t kTrajectoryBlock = 32;
 // summed part by part in order, are the same at any thread count.
 constexpr int64_t kMostParts = 16;
 
-MAMRL_FN int64_t num_blocks(int64_t trajectories) {
-  return (trajectories + kTrajectoryBlock - 1) / kTrajectoryBlock;
-}
+MAMRL_FN int64_t num_blocks(int64_t trajectories) { return (trajectories + kTrajectoryBlock - 1) / kTrajectoryBlock; }
 MAMRL_FN int64_t num_parts(int64_t trajectories) {
   const int64_t blocks = num_blocks(trajectories);
   return blocks < kMostParts ? blocks : kMostParts;

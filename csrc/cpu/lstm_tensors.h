@@ -3,22 +3,13 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/check.h"
+#include "cpu/indices.h"
 #include "cpu/lstm_kernels.h"
 
 namespace mamrl {
-
-// every index must name a row of the table, or a kernel would read past it
-inline void check_states(const Tensor& states, int64_t rows) {
-  const int64_t* s = states.const_data_ptr<int64_t>();
-  const int64_t count = states.numel();
-  uint64_t most = 0;  // a negative index is the largest
-  for (int64_t i = 0; i < count; ++i)
-    most = static_cast<uint64_t>(s[i]) > most ? static_cast<uint64_t>(s[i]) : most;
-  MAMRL_CHECK(count == 0 || most < static_cast<uint64_t>(rows), "states hold ", static_cast<int64_t>(most),
-              ", expected indices from 0 to ", rows - 1, ", the rows of gate_inputs");
-}
 
 // Weights that share one shape: the network's own, or a direction of them.
 struct LstmTensors {
@@ -37,19 +28,18 @@ struct LstmTensors {
     check_floating(name("gate_inputs").c_str(), gate_inputs);
     check_dtype(name("recurrent_weight").c_str(), recurrent, gate_inputs.scalar_type());
     check_dtype(name("head_weight").c_str(), head, gate_inputs.scalar_type());
-    MAMRL_CHECK(recurrent.dim() == 3 && head.dim() == 3, name("recurrent_weight"), " and ",
-                name("head_weight"), " have shapes ", shape_text(recurrent), " and ", shape_text(head),
+    MAMRL_CHECK(recurrent.dim() == 3 && head.dim() == 3, name("recurrent_weight"), " and ", name("head_weight"),
+                " have shapes ", shape_text(recurrent), " and ", shape_text(head),
                 ", expected (M, 4N, N) and (M, A, N)");
     const int64_t units = recurrent.size(2);
     MAMRL_CHECK(units > 0 && head.size(1) > 0, "an LSTM needs at least one unit and one output");
     if (states) {
-      MAMRL_CHECK(states->scalar_type() == ScalarType::Long && states->dim() == 3,
-                  "states must be int64 (T, M, K)");
+      MAMRL_CHECK(states->scalar_type() == ScalarType::Long && states->dim() == 3, "states must be int64 (T, M, K)");
       MAMRL_CHECK(gate_inputs.dim() == 3 && gate_inputs.size(1) > 0, name("gate_inputs"), " has shape ",
                   shape_text(gate_inputs), ", expected (M, S, 4N) with states");
       shape = {states->size(0), states->size(1), states->size(2), units, head.size(1), gate_inputs.size(1)};
       check_shape(name("gate_inputs").c_str(), gate_inputs, {shape.chains, shape.rows, 4 * units});
-      check_states(*states, shape.rows);
+      check_indices("states", *states, shape.rows);
     } else {
       MAMRL_CHECK(gate_inputs.dim() == 4, name("gate_inputs"), " has shape ", shape_text(gate_inputs),
                   ", expected (T, M, K, 4N) without states");
@@ -88,9 +78,7 @@ struct LstmTensors {
     if (trailing.size() == 1) {
       check_shape(name, t, {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0]});
     } else {
-      check_shape(
-          name, t,
-          {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
+      check_shape(name, t, {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
     }
     return row_major(t);
   }

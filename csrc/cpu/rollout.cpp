@@ -29,8 +29,8 @@ Game check_game(const Tensor& payoffs, const std::vector<Tensor>& networks, cons
   MAMRL_CHECK(players >= 1 && players <= kMostPlayers && payoffs.dim() == players + 1 && payoffs.numel() > 0,
               "payoffs has shape ", shape_text(payoffs), ", expected (n, A_1, ..., A_n) with n from 1 to ",
               kMostPlayers);
-  MAMRL_CHECK(static_cast<int64_t>(kinds.size()) == players, "kinds has ", kinds.size(),
-              " entries, expected ", players, ", one a player");
+  MAMRL_CHECK(static_cast<int64_t>(kinds.size()) == players, "kinds has ", kinds.size(), " entries, expected ", players,
+              ", one a player");
   int64_t expected = 0;
   for (int64_t kind : kinds) {
     MAMRL_CHECK(kind == kTabular || kind == kLstm || kind == kLstmWithValue, "kinds holds ", kind,
@@ -43,8 +43,7 @@ Game check_game(const Tensor& payoffs, const std::vector<Tensor>& networks, cons
               "keys must be int64 (M, 2), a seed and a stream for each chain");
   MAMRL_CHECK(trajectories >= 0 && trajectories < kMostTrajectories, "num_trajectories is ", trajectories,
               ", expected 0 to 2^24 - 1");
-  MAMRL_CHECK(horizon >= 0 && horizon < (int64_t{1} << 32), "horizon is ", horizon,
-              ", expected 0 to 2^32 - 1");
+  MAMRL_CHECK(horizon >= 0 && horizon < (int64_t{1} << 32), "horizon is ", horizon, ", expected 0 to 2^32 - 1");
   return {players, keys.size(0), trajectories, horizon, payoffs.numel() / players, payoffs.scalar_type()};
 }
 
@@ -53,8 +52,8 @@ template <class T>
 RolloutNetwork<T> checked_network(const Game& game, const Tensor* tensors, int64_t player, int64_t outputs,
                                   bool policy) {
   const Tensor &table = tensors[0], &recurrent = tensors[1], &head = tensors[2], &bias = tensors[3];
-  MAMRL_CHECK(recurrent.dim() == 3 && recurrent.size(2) > 0, "recurrent_weight has shape ",
-              shape_text(recurrent), ", expected (M, 4N, N)");
+  MAMRL_CHECK(recurrent.dim() == 3 && recurrent.size(2) > 0, "recurrent_weight has shape ", shape_text(recurrent),
+              ", expected (M, 4N, N)");
   for (int i = 0; i < 4; ++i) check_dtype("a network's tensor", tensors[i], game.dtype);
   const int64_t units = recurrent.size(2), rows = game.joint_actions + 1;
   check_shape("gate_inputs", table, {game.chains, rows, 4 * units});
@@ -63,8 +62,8 @@ RolloutNetwork<T> checked_network(const Game& game, const Tensor* tensors, int64
   check_shape("head_bias", bias, {game.chains, outputs});
   RolloutNetwork<T> network{};
   network.shape = {game.horizon, game.chains, game.trajectories, units, outputs, rows};
-  network.weights = {table.const_data_ptr<T>(), nullptr, recurrent.const_data_ptr<T>(),
-                     head.const_data_ptr<T>(), bias.const_data_ptr<T>()};
+  network.weights = {table.const_data_ptr<T>(), nullptr, recurrent.const_data_ptr<T>(), head.const_data_ptr<T>(),
+                     bias.const_data_ptr<T>()};
   network.player = player;
   network.policy = policy;
   return network;
@@ -90,8 +89,7 @@ std::vector<Tensor> run(const Game& game, const Tensor& payoffs, const std::vect
     op.actions[p] = payoffs.size(p + 1);
     if (kinds[p] == kTabular) {
       check_dtype("a tabular player's logits", *tensors, game.dtype);
-      check_shape("a tabular player's logits", *tensors,
-                  {game.chains, game.joint_actions + 1, op.actions[p]});
+      check_shape("a tabular player's logits", *tensors, {game.chains, game.joint_actions + 1, op.actions[p]});
       op.logits[p] = tensors->const_data_ptr<T>();
     } else {
       lstms.push_back(checked_network<T>(game, tensors, p, op.actions[p], true));
@@ -103,9 +101,9 @@ std::vector<Tensor> run(const Game& game, const Tensor& payoffs, const std::vect
     const LstmShape& s = network.shape;
     Tensor outputs = torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, s.outputs});
     network.outputs = outputs.mutable_data_ptr<T>();
-    Tensor saved = record ? torch::stable::new_empty(
-                                payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
-                          : torch::stable::new_empty(payoffs, {0});
+    Tensor saved =
+        record ? torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
+               : torch::stable::new_empty(payoffs, {0});
     network.saved = record ? saved.mutable_data_ptr<T>() : nullptr;
     result.push_back(outputs);
     result.push_back(saved);
@@ -123,18 +121,15 @@ std::vector<Tensor> run(const Game& game, const Tensor& payoffs, const std::vect
 }
 
 std::vector<Tensor> matrix_game_rollout(const Tensor& payoffs_, std::vector<Tensor> networks,
-                                        std::vector<int64_t> kinds, const Tensor& keys_,
-                                        int64_t num_trajectories, int64_t horizon, bool record) {
+                                        std::vector<int64_t> kinds, const Tensor& keys_, int64_t num_trajectories,
+                                        int64_t horizon, bool record) {
   const Tensor payoffs = row_major(payoffs_), keys = row_major(keys_);
   const Game game = check_game(payoffs, networks, kinds, keys, num_trajectories, horizon);
   for (Tensor& tensor : networks) tensor = row_major(tensor);
-  return dispatch_floating(payoffs,
-                           [&]<class T>() { return run<T>(game, payoffs, networks, kinds, keys, record); });
+  return dispatch_floating(payoffs, [&]<class T>() { return run<T>(game, payoffs, networks, kinds, keys, record); });
 }
 
 }  // namespace
 }  // namespace mamrl
 
-STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("matrix_game_rollout", TORCH_BOX(&mamrl::matrix_game_rollout));
-}
+STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) { m.impl("matrix_game_rollout", TORCH_BOX(&mamrl::matrix_game_rollout)); }

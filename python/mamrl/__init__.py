@@ -22,7 +22,18 @@ _PUBLIC = {
     "preset": "mamrl.experiments",
     "train": "mamrl.training",
 }
-_MODULES = ("envs", "experiments", "games", "meta", "ops", "personas", "policies", "reference", "rollouts", "shaping")
+_MODULES = (
+    "envs",
+    "experiments",
+    "games",
+    "meta",
+    "ops",
+    "personas",
+    "policies",
+    "reference",
+    "rollouts",
+    "shaping",
+)
 
 __all__ = ["Experiment", "load_run", "meta_test", "preset", "train"]
 

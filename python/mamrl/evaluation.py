@@ -99,7 +99,9 @@ class MetaTest:
     def table(self) -> str:
         """A plain-text table: positions down, groups of peers across."""
         splits = [name for name, _ in self._splits()]
-        cells = {(row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()}
+        cells = {
+            (row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()
+        }
         positions: list[object] = [*range(self.rewards.shape[1]), "AUC"]
         lines = ["position " + "".join(f"{name:>18}" for name in splits)]
         lines += [f"{p!s:>8} " + "".join(f"{cells[name, p]:>18}" for name in splits) for p in positions]
@@ -156,9 +158,7 @@ def _play_chain(
 
     def sampler(position: int, rows: Sequence[Tensor]):  # type: ignore[no-untyped-def]
         keys = random_keys(seed, split, round_number, position, len(own_lr))
-        return play(
-            setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon
-        )
+        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
 
     return unroll(experiment, setting.game, setting.policies, parameters, own_lr, sampler, differentiable=False)
 

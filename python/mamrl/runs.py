@@ -97,12 +97,13 @@ def read_experiment(path: Path) -> tuple[Experiment, int]:
         raise ValueError(f"{file} is damaged ({error})") from None
 
 
-def load_run(path: str | Path, which: str = "best") -> Run:
+def load_run(path: str | Path, which: str = "best", setting: Setting | None = None) -> Run:
     """Reads a trained agent back.
 
     Args:
         path: a run folder.
         which: "best" on the validation personas (the last one, where no validation happened), or "last".
+        setting: of a run that was trained with a game, policies or populations of your own.
 
     Raises:
         FileNotFoundError: no run, or no checkpoint yet.
@@ -112,7 +113,7 @@ def load_run(path: str | Path, which: str = "best") -> Run:
     experiment, seed = read_experiment(folder)
     file = folder / (BEST if which == "best" and (folder / BEST).is_file() else LAST)
     state = checkpoint.load(file)
-    setting = build(experiment)
+    setting = setting or build(experiment)
     _check_fit(file, setting, state)
     return Run(
         setting,

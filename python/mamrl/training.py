@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mamrl import checkpoint
-from mamrl.agents import build
+from mamrl.agents import Setting, build
 from mamrl.config import Experiment
 from mamrl.evaluation import adapt_to_population
 from mamrl.learner import Learner, StepRecord
@@ -18,7 +18,7 @@ from mamrl.runs import BEST, LAST, LOG, Run, create_folder, load_run, read_exper
 
 
 def train(
-    experiment: Experiment,
+    experiment: Experiment | Setting,
     *,
     seed: int = 0,
     out: str | Path | None = None,
@@ -29,7 +29,8 @@ def train(
     """Meta-trains an agent and returns the one that did best on the validation personas.
 
     Args:
-        experiment: what to train; see ``mamrl.experiments.preset``.
+        experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game, policies
+            or populations of your own.
         seed: the same seed and experiment give the same numbers on the same machine.
         out: the run folder, which gets ``experiment.json``, ``log.jsonl``, ``last.pt``, ``best.pt`` and TensorBoard's
             events; None keeps everything in memory.
@@ -43,12 +44,12 @@ def train(
         FloatingPointError: the meta-gradient became NaN or infinite; the last checkpoint is kept.
         KeyboardInterrupt: passed on after the state was saved.
     """
+    setting = experiment if isinstance(experiment, Setting) else build(experiment)
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise ValueError("resume needs a run folder")
     if folder is not None:
-        _open_folder(folder, experiment, seed, resume)
-    setting = build(experiment)
+        _open_folder(folder, setting.experiment, seed, resume)
     trainer = _Trainer(Learner(setting, seed), folder)
     if folder is not None and resume and (folder / LAST).is_file():
         trainer.restore(checkpoint.load(folder / LAST))
@@ -58,7 +59,7 @@ def train(
     finally:
         if writer is not None:
             writer.close()
-    return trainer.best_run() if folder is None else load_run(folder)
+    return trainer.best_run() if folder is None else load_run(folder, setting=setting)
 
 
 def _open_folder(folder: Path, experiment: Experiment, seed: int, resume: bool) -> None:

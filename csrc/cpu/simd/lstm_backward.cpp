@@ -32,8 +32,8 @@ int64_t lstm_backward_scratch(const LstmShape& shape) {
 }
 
 template <class T>
-static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, const Partial<T>& partial,
-                           int64_t chain, int64_t first, int64_t count) {
+static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, const Partial<T>& partial, int64_t chain,
+                           int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, saved_row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
@@ -47,8 +47,8 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
     transpose_head(s.hidden_grad, grads, s.head, count, outputs, padded);
     if (!last) {
-      add_product(s.hidden_grad, padded, s.rows.current_adjoints(), s.rows.adjoint_stride, 1, s.recurrent,
-                  padded, count, 4 * padded, padded);
+      add_product(s.hidden_grad, padded, s.rows.current_adjoints(), s.rows.adjoint_stride, 1, s.recurrent, padded,
+                  count, 4 * padded, padded);
     }
     s.rows.next();
     T* gate_adjoints = s.rows.current_adjoints();
@@ -68,8 +68,7 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
           p_u = tanh(p_c);
           p_h = load(p_row + 3 * padded + unit) * p_u;
         }
-        store_gates(gate_adjoints + k * s.rows.adjoint_stride + unit, padded,
-                    lstm_gate_adjoints(y, p_c, u, m_h, m_c));
+        store_gates(gate_adjoints + k * s.rows.adjoint_stride + unit, padded, lstm_gate_adjoints(y, p_c, u, m_h, m_c));
         store(earlier_hidden + at, p_h);
         store(s.tanh_cell + at, p_u);
         store(s.carried + at, m_c * y.f);
@@ -102,17 +101,14 @@ void lstm_backward(const LstmBackward<T>& op, int64_t first_task, int64_t last_t
   int64_t packed_chain = -1;
   for (int64_t task = first_task; task < last_task; ++task) {
     const Partial<T> partial(op.partials + task * partial_size(shape), shape);
-    for_each_block(
-        shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
-          if (chain != packed_chain) {
-            pad_recurrent(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units,
-                          shape.units);
-            pad_rows(scratch.head, op.weights.head + chain * shape.outputs * shape.units, shape.outputs,
-                     shape.units);
-            packed_chain = chain;
-          }
-          backward_block(op, scratch, partial, chain, first, count);
-        });
+    for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
+      if (chain != packed_chain) {
+        pad_recurrent(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units, shape.units);
+        pad_rows(scratch.head, op.weights.head + chain * shape.outputs * shape.units, shape.outputs, shape.units);
+        packed_chain = chain;
+      }
+      backward_block(op, scratch, partial, chain, first, count);
+    });
   }
 }
 

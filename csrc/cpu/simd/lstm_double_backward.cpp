@@ -62,9 +62,9 @@ int64_t lstm_double_backward_scratch(const LstmShape& shape) {
 // The tangents of one block of units of R trajectories. saved, earlier: this step's and the last one's saved
 // rows, `earlier_row` apart (0 before the first step).
 template <int R, class T>
-static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit,
-                         const T* saved, const T* earlier, int64_t earlier_row, T* tangents,
-                         const T* earlier_tangents, int64_t earlier_tangent_row) {
+static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
+                         const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
+                         int64_t earlier_tangent_row) {
   const int64_t padded = s.padded, operand_row = 2 * padded;
   Vec<T> a[R][4];
 #pragma GCC unroll 8
@@ -82,9 +82,8 @@ static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t fir
     const T* y_row = saved + k * 5 * padded + unit;
     const Gates<Vec<T>> y = load_gates(y_row, padded), d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
     const Vec<T> u = tanh(load(y_row + 4 * padded));
-    const CellTangent<Vec<T>> d =
-        lstm_tangent(y, load(earlier + k * earlier_row + 4 * padded + unit), u, d_a,
-                     load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
+    const CellTangent<Vec<T>> d = lstm_tangent(y, load(earlier + k * earlier_row + 4 * padded + unit), u, d_a,
+                                               load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
     T* tangent_row = tangents + k * 5 * padded + unit;
     store_gates(tangent_row, padded, d_a);
     store(tangent_row + 4 * padded, d.c);
@@ -95,8 +94,7 @@ static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t fir
 
 // y. = Wo. h + Wo h. + bo.: what grad_outputs is multiplied with
 template <class T>
-static void head_tangent(const DoubleBackwardScratch<T>& s, const T* bias, int64_t count, int64_t outputs,
-                         T* out) {
+static void head_tangent(const DoubleBackwardScratch<T>& s, const T* bias, int64_t count, int64_t outputs, T* out) {
   for (int64_t k = 0; k < count; ++k) {
     const T* h = s.operand[0] + k * 2 * s.padded;
     for (int64_t a = 0; a < outputs; ++a) {
@@ -111,8 +109,8 @@ static void head_tangent(const DoubleBackwardScratch<T>& s, const T* bias, int64
 }
 
 template <class T>
-static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s, int64_t chain,
-                         int64_t first, int64_t count) {
+static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s, int64_t chain, int64_t first,
+                         int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, step = shape.chains * shape.trajectories, row = 5 * padded;
   fill_zero(s.operand[0], 2 * kTrajectoryBlock * padded);
@@ -127,12 +125,11 @@ static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       int64_t k = 0;
       for (; k + kTileRows <= count; k += kTileRows) {
-        tangent_tile<kTileRows>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents,
-                                earlier_tangents, earlier_row);
+        tangent_tile<kTileRows>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents,
+                                earlier_row);
       }
       for (; k < count; ++k) {
-        tangent_tile<1>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents,
-                        earlier_row);
+        tangent_tile<1>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
       }
     }
     T* before = s.operand[0];
@@ -144,8 +141,8 @@ static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
 }
 
 template <class T>
-static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s,
-                         const Partial<T>& partial, int64_t chain, int64_t first, int64_t count) {
+static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s, const Partial<T>& partial,
+                         int64_t chain, int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
@@ -161,8 +158,8 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
     transpose_head(s.hidden_grad, grads, s.head_direction, count, outputs, padded);
     if (!last) {
-      add_product(s.hidden_grad, padded, s.gathered.current_adjoints(), adjoint_stride, 1, s.recurrent,
-                  padded, count, 8 * padded, padded);
+      add_product(s.hidden_grad, padded, s.gathered.current_adjoints(), adjoint_stride, 1, s.recurrent, padded, count,
+                  8 * padded, padded);
     }
     s.gathered.next();
     T* second_adjoints = s.gathered.current_adjoints();
@@ -177,8 +174,7 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
       const T* adjoint_row = op.adjoints + (index + k) * 2 * padded;
       for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
         const int64_t at = k * padded + unit, cell = 4 * padded + unit;
-        const Gates<Vec<T>> y = load_gates(y_row + unit, padded),
-                            d_a = load_gates(tangent_row + unit, padded);
+        const Gates<Vec<T>> y = load_gates(y_row + unit, padded), d_a = load_gates(tangent_row + unit, padded);
         const Vec<T> u = load(s.tanh_cell + at), p_c = load(p_row + cell), d_p_c = load(p_tangent_row + cell);
         const Vec<T> m_h = load(adjoint_row + unit), m_c = load(adjoint_row + padded + unit);
         const CellTangent<Vec<T>> d = lstm_tangent(y, p_c, u, d_a, d_p_c);
@@ -189,8 +185,7 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
         store_gates(second_row, padded, l.a);
         store_gates(second_row + 4 * padded, padded, lstm_gate_adjoints(y, p_c, u, m_h, m_c));
         // h of the step before and its tangent, for the weight gradient
-        const Gates<Vec<T>> p_y = load_gates(p_row + unit, padded),
-                            d_p_a = load_gates(p_tangent_row + unit, padded);
+        const Gates<Vec<T>> p_y = load_gates(p_row + unit, padded), d_p_a = load_gates(p_tangent_row + unit, padded);
         const Vec<T> p_u = tanh(p_c);
         const CellTangent<Vec<T>> d_p =
             lstm_tangent(p_y, load(p_p_row + cell), p_u, d_p_a, load(p_p_tangent_row + cell));
@@ -216,23 +211,21 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
 }
 
 template <class T>
-void lstm_double_backward(const LstmDoubleBackward<T>& op, int64_t first_task, int64_t last_task,
-                          char* memory) {
+void lstm_double_backward(const LstmDoubleBackward<T>& op, int64_t first_task, int64_t last_task, char* memory) {
   Arena arena{memory};
   const LstmShape& shape = op.shape;
   DoubleBackwardScratch<T> scratch(arena, shape);
   int64_t packed_chain = -1;
   for (int64_t task = first_task; task < last_task; ++task) {
     const Partial<T> partial(op.partials + task * partial_size(shape), shape);
-    for_each_block(shape, task,
-                   [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
-                     if (chain != packed_chain) {
-                       scratch.set_chain(op, chain);
-                       packed_chain = chain;
-                     }
-                     tangent_pass(op, scratch, chain, first, count);
-                     reverse_pass(op, scratch, partial, chain, first, count);
-                   });
+    for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
+      if (chain != packed_chain) {
+        scratch.set_chain(op, chain);
+        packed_chain = chain;
+      }
+      tangent_pass(op, scratch, chain, first, count);
+      reverse_pass(op, scratch, partial, chain, first, count);
+    });
   }
 }
 

@@ -7,8 +7,7 @@ template <class T>
 struct ForwardScratch {
   ForwardNetwork<T> net;
   GateRows<T> rows;
-  __attribute__((always_inline)) ForwardScratch(Arena& arena, const LstmShape& s)
-      : net(arena, s), rows(arena, s) {}
+  __attribute__((always_inline)) ForwardScratch(Arena& arena, const LstmShape& s) : net(arena, s), rows(arena, s) {}
 };
 
 template <class T>
@@ -36,8 +35,7 @@ void lstm_forward(const LstmForward<T>& op, int64_t first_task, int64_t last_tas
       for (int64_t t = 0; t < s.horizon; ++t) {
         const int64_t index = (t * s.chains + chain) * s.trajectories + first;
         scratch.rows.set_step(s, op.weights, index, count);
-        forward_step(net, scratch.rows.at, count, op.outputs + index * s.outputs,
-                     op.saved + index * 5 * net.padded);
+        forward_step(net, scratch.rows.at, count, op.outputs + index * s.outputs, op.saved + index * 5 * net.padded);
       }
     });
   }

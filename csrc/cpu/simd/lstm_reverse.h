@@ -86,8 +86,7 @@ static void tanh_cells(T* to, const T* saved, int64_t count, int64_t padded) {
 
 // to[k] = sum_a grads[k][a] head[a]
 template <class T>
-static void transpose_head(T* to, const T* grads, const T* head, int64_t count, int64_t outputs,
-                           int64_t padded) {
+static void transpose_head(T* to, const T* grads, const T* head, int64_t count, int64_t outputs, int64_t padded) {
   for (int64_t k = 0; k < count; ++k) {
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       Vec<T> total = {};
@@ -107,8 +106,8 @@ static void add_bias_gradient(T* bias, const T* grads, int64_t count, int64_t ou
 // The gate inputs' gradient is the gates' adjoints: added to the state's row of the table, or written where
 // inputs are dense.
 template <class T>
-static void scatter_gate_gradient(T* dense, T* table, const int64_t* states, const LstmShape& s,
-                                  int64_t index, const T* adjoints, int64_t stride, int64_t count) {
+static void scatter_gate_gradient(T* dense, T* table, const int64_t* states, const LstmShape& s, int64_t index,
+                                  const T* adjoints, int64_t stride, int64_t count) {
   const int64_t padded = padded_units(s.units);
   for (int64_t k = 0; k < count; ++k) {
     const T* from = adjoints + k * stride;

@@ -84,8 +84,8 @@ struct GateRows {
 
 // outputs[k][a] (+)= bias[a] + head[a] . hidden[k]
 template <class T>
-static void apply_head(T* outputs, const T* head, const T* bias, const T* hidden, int64_t count,
-                       int64_t num_outputs, int64_t padded, bool add) {
+static void apply_head(T* outputs, const T* head, const T* bias, const T* hidden, int64_t count, int64_t num_outputs,
+                       int64_t padded, bool add) {
   for (int64_t k = 0; k < count; ++k) {
     for (int64_t a = 0; a < num_outputs; ++a) {
       Vec<T> products = {};
@@ -130,8 +130,7 @@ struct ForwardNetwork {
 
 // One block of units of R trajectories: gates, cell and hidden state without leaving the registers.
 template <int R, class T>
-static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit,
-                         T* saved) {
+static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit, T* saved) {
   const int64_t padded = net.padded, panel = 4 * kLanes<T>;
   Vec<T> gates[R][4];
 #pragma GCC unroll 8
@@ -139,13 +138,11 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
 #pragma GCC unroll 4
     for (int gate = 0; gate < 4; ++gate) gates[r][gate] = load(gate_rows[first + r] + gate * padded + unit);
   }
-  multiply(gates, net.hidden[0] + first * padded, padded, 1, net.panels + unit * 4 * net.units, panel,
-           net.units);
+  multiply(gates, net.hidden[0] + first * padded, padded, 1, net.panels + unit * 4 * net.units, panel, net.units);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const int64_t at = (first + r) * padded + unit;
-    const Gates<Vec<T>> y = {sigmoid(gates[r][0]), sigmoid(gates[r][1]), tanh(gates[r][2]),
-                             sigmoid(gates[r][3])};
+    const Gates<Vec<T>> y = {sigmoid(gates[r][0]), sigmoid(gates[r][1]), tanh(gates[r][2]), sigmoid(gates[r][3])};
     const Vec<T> c = lstm_cell(y, load(net.cell + at));
     store(net.cell + at, c);
     store(net.hidden[1] + at, y.o * tanh(c));
@@ -162,8 +159,7 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
 
 // All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null.
 template <class T>
-static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs,
-                         T* saved) {
+static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved) {
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
     int64_t k = 0;
     for (; k + kTileRows <= count; k += kTileRows) forward_tile<kTileRows>(net, gate_rows, k, unit, saved);

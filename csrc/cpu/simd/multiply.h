@@ -50,8 +50,8 @@ MAMRL_FN void store_tile(const Vec<T> (&tile)[R][V], T* to, int64_t stride) {
 }
 
 template <int R, int V, class T>
-static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
-                             const T* b, int64_t b_stride, int64_t depth) {
+static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                             int64_t b_stride, int64_t depth) {
   Vec<T> tile[R][V];
   load_tile(tile, c, c_stride);
   multiply(tile, a, row_stride, depth_stride, b, b_stride, depth);
@@ -63,12 +63,12 @@ static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_
                                 const T* b, int64_t b_stride, int64_t rows, int64_t depth) {
   int64_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows) {
-    add_product_tile<kTileRows, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride,
-                                   b, b_stride, depth);
+    add_product_tile<kTileRows, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b,
+                                   b_stride, depth);
   }
   for (; r < rows; ++r) {
-    add_product_tile<1, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b,
-                           b_stride, depth);
+    add_product_tile<1, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b, b_stride,
+                           depth);
   }
 }
 
@@ -77,19 +77,19 @@ static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_
 constexpr int64_t kPanelDepth = 64;
 
 template <class T>
-static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
-                        const T* b, int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
+static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
   for (int64_t k = 0; k < depth; k += kPanelDepth) {
     const int64_t panel = smaller(kPanelDepth, depth - k);
     const T* a_panel = a + k * depth_stride;
     int64_t j = 0;
     for (; j + kTileVectors * kLanes<T> <= columns; j += kTileVectors * kLanes<T>) {
-      add_product_columns<kTileVectors>(c + j, c_stride, a_panel, row_stride, depth_stride,
-                                        b + k * b_stride + j, b_stride, rows, panel);
+      add_product_columns<kTileVectors>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j,
+                                        b_stride, rows, panel);
     }
     for (; j < columns; j += kLanes<T>) {
-      add_product_columns<1>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j,
-                             b_stride, rows, panel);
+      add_product_columns<1>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j, b_stride, rows,
+                             panel);
     }
   }
 }

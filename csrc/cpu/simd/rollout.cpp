@@ -13,8 +13,7 @@ template <class T>
 struct NetworkScratch {
   ForwardNetwork<T> net;
   GateRows<T> rows;
-  __attribute__((always_inline)) NetworkScratch(Arena& arena, const LstmShape& s)
-      : net(arena, s), rows(arena, s) {}
+  __attribute__((always_inline)) NetworkScratch(Arena& arena, const LstmShape& s) : net(arena, s), rows(arena, s) {}
 };
 
 template <class T>
@@ -39,8 +38,8 @@ struct RolloutScratch {
     }
     states = arena.take<int64_t>(op.players * kTrajectoryBlock);
     actions = arena.take<int64_t>(op.players * kTrajectoryBlock);
-    words = arena.take<uint32_t>((op.players + kPlayersPerDraw - 1) / kPlayersPerDraw * kPlayersPerDraw *
-                                 kTrajectoryBlock);
+    words =
+        arena.take<uint32_t>((op.players + kPlayersPerDraw - 1) / kPlayersPerDraw * kPlayersPerDraw * kTrajectoryBlock);
   }
 };
 
@@ -81,8 +80,8 @@ static void set_chain(const Rollout<T>& op, RolloutScratch<T>& s, int64_t chain)
   }
 }
 
-static void draw_words(uint32_t* words, int64_t players, int64_t seed, int64_t stream, int64_t time,
-                       int64_t first, int64_t count) {
+static void draw_words(uint32_t* words, int64_t players, int64_t seed, int64_t stream, int64_t time, int64_t first,
+                       int64_t count) {
   for (int64_t group = 0; group * kPlayersPerDraw < players; ++group) {
     uint32_t* to = words + group * kPlayersPerDraw * kTrajectoryBlock;
     for (int64_t k = 0; k < count; ++k) {
@@ -114,8 +113,8 @@ static void act(const Rollout<T>& op, RolloutScratch<T>& s, int64_t index, int64
   for (int64_t p = 0; p < op.players; ++p) {
     for (int64_t k = 0; k < count; ++k) {
       const int64_t row = op.logits[p] ? s.states[p * kTrajectoryBlock + k] : k;
-      s.actions[p * kTrajectoryBlock + k] = draw(s.cumulated[p] + row * op.actions[p], op.actions[p],
-                                                 unit_uniform<T>(s.words[p * kTrajectoryBlock + k]));
+      s.actions[p * kTrajectoryBlock + k] =
+          draw(s.cumulated[p] + row * op.actions[p], op.actions[p], unit_uniform<T>(s.words[p * kTrajectoryBlock + k]));
     }
   }
 }
@@ -132,8 +131,7 @@ static void advance(const Rollout<T>& op, RolloutScratch<T>& s, int64_t index, i
     const int64_t payoff = payoff_index(s.actions + k, kTrajectoryBlock, op.actions, op.players);
     for (int64_t p = 0; p < op.players; ++p) {
       op.rewards[p * player_stride + index + k] = op.payoffs[p * op.joint_actions + payoff];
-      s.states[p * kTrajectoryBlock + k] =
-          joint_state(s.actions + k, kTrajectoryBlock, op.actions, op.players, p);
+      s.states[p * kTrajectoryBlock + k] = joint_state(s.actions + k, kTrajectoryBlock, op.actions, op.players, p);
     }
   }
 }
@@ -145,22 +143,20 @@ void rollout(const Rollout<T>& op, int64_t first_task, int64_t last_task, char* 
   const LstmShape shape = {op.horizon, op.chains, op.trajectories, 0, 0, 0};
   int64_t packed_chain = -1;
   for (int64_t task = first_task; task < last_task; ++task) {
-    for_each_block(shape, task,
-                   [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
-                     if (chain != packed_chain) {
-                       set_chain(op, scratch, chain);
-                       packed_chain = chain;
-                     }
-                     for (int64_t i = 0; i < op.num_networks; ++i) scratch.networks[i].net.reset();
-                     fill_zero(scratch.states, op.players * kTrajectoryBlock);
-                     for (int64_t t = 0; t < op.horizon; ++t) {
-                       const int64_t index = (t * op.chains + chain) * op.trajectories + first;
-                       draw_words(scratch.words, op.players, op.keys[2 * chain], op.keys[2 * chain + 1], t,
-                                  first, count);
-                       act(op, scratch, index, count);
-                       advance(op, scratch, index, count);
-                     }
-                   });
+    for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
+      if (chain != packed_chain) {
+        set_chain(op, scratch, chain);
+        packed_chain = chain;
+      }
+      for (int64_t i = 0; i < op.num_networks; ++i) scratch.networks[i].net.reset();
+      fill_zero(scratch.states, op.players * kTrajectoryBlock);
+      for (int64_t t = 0; t < op.horizon; ++t) {
+        const int64_t index = (t * op.chains + chain) * op.trajectories + first;
+        draw_words(scratch.words, op.players, op.keys[2 * chain], op.keys[2 * chain + 1], t, first, count);
+        act(op, scratch, index, count);
+        advance(op, scratch, index, count);
+      }
+    });
   }
 }
 

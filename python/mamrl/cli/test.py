@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
         trained = load_run(folder, "last" if args.last else "best")
         result = trained.test(args.split, args.seed, args.repeats)
         experiment = trained.setting.experiment
-        print(f"{folder}: {experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}, {args.split} personas")
+        print(
+            f"{folder}: {experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}, {args.split} personas"
+        )
         print(result.table() + "\n")
         write_text(Path(folder) / f"{args.split}.csv", result.csv())
         write_text(Path(folder) / f"{args.split}_actions.csv", result.actions_csv(trained.setting.game.state_names()))

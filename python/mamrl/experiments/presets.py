@@ -17,9 +17,7 @@ PRESETS: dict[str, Experiment] = {
         chains=5,
         iterations=2000,
     ),
-    "ipd": Experiment(
-        estimator="expected", actor_lr=2e-3, own_lr_lr=2e-3, critic_lr=2e-3, chains=4, iterations=400
-    ),
+    "ipd": Experiment(estimator="expected", actor_lr=2e-3, own_lr_lr=2e-3, critic_lr=2e-3, chains=4, iterations=400),
     "ipd-tabular": Experiment(
         estimator="expected",
         agent="tabular",
@@ -33,8 +31,8 @@ PRESETS: dict[str, Experiment] = {
         estimator="expected",
         agent="tabular-exact",
         critic="linear",
-        actor_lr=0.02,
-        own_lr_lr=0.02,
+        actor_lr=0.05,
+        own_lr_lr=0.05,
         chains=40,
         iterations=300,
         validation_every=25,

@@ -23,7 +23,8 @@ def lstm(
 
         a_t = x_t + W h_{t-1},    c_t = s(a_f) c_{t-1} + s(a_i) tanh(a_g),    h_t = s(a_o) tanh(c_t),    y_t = V h_t + b
 
-    Gates stand in torch's order i, f, g, o. Twice differentiable in all weights; a third derivative raises RuntimeError.
+    Gates stand in torch's order i, f, g, o. Twice differentiable in all weights; a third derivative raises
+    RuntimeError.
 
     Args:
         gate_inputs: x, the input's share of the gates, biases included; float32 or float64. With states a table
@@ -256,7 +257,7 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
 
 
 def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The derivative of <directions, lstm_backward>; saved and adjoints are functions of the weights, so theirs is in it."""
+    """Of <directions, lstm_backward>; saved and adjoints are functions of the weights, so their derivative is in it."""
     if all(direction is None for direction in directions[:4]):
         return None, None, None, None, None, None
     grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
@@ -265,9 +266,7 @@ def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tenso
         gate_inputs.new_zeros(shape) if direction is None else direction
         for direction, shape in zip(directions[:4], shapes, strict=True)
     ]
-    grads = _double_backward(
-        *filled, grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints
-    )
+    grads = _double_backward(*filled, grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints)
     return grads[0], grads[1], None, grads[2], grads[3], None
 
 
