@@ -9,7 +9,6 @@ from checks import (
     check_thread_counts,
     strided,
 )
-
 from mamrl import ops, reference
 
 DICE = torch.ops.mamrl.dice_objective.default
@@ -265,10 +264,10 @@ def test_the_ops_themselves_read_past_no_tensor(position):
     zeros = torch.zeros(4, 2, 3)
     arguments = [zeros, zeros, torch.zeros(2), zeros, zeros]
     arguments[position] = torch.zeros(3, 2, 3)
-    with pytest.raises(RuntimeError, match="mamrl: .* has shape"):
+    with pytest.raises(RuntimeError, match=r"mamrl: .* has shape"):
         PRODUCT(*arguments, 0.9)
     if position != 1:
-        with pytest.raises(RuntimeError, match="mamrl: .* has shape"):
+        with pytest.raises(RuntimeError, match=r"mamrl: .* has shape"):
             GRADIENT(*(x for i, x in enumerate(arguments) if i != 1), 0.9)
-    with pytest.raises(RuntimeError, match="mamrl: .* has shape"):
+    with pytest.raises(RuntimeError, match=r"mamrl: .* has shape"):
         DICE(zeros, zeros, torch.zeros(4, 2), 0.9)
