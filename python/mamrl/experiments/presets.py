@@ -25,6 +25,16 @@ PRESETS: dict[str, Experiment] = {
         chains=4,
         iterations=400,
     ),
+    "ipd-tabular": Experiment(
+        estimator="expected",
+        agent="tabular",
+        critic="linear",
+        actor_lr=0.1,
+        own_lr_lr=0.1,
+        chains=8,
+        iterations=100,
+        validation_every=25,
+    ),
     "ipd-exact": Experiment(
         estimator="expected",
         agent="tabular-exact",
