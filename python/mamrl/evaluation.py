@@ -80,17 +80,35 @@ class MetaTest:
             writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
         return text.getvalue()
 
+    def actions_csv(self, state_names: Sequence[str]) -> str:
+        """How often each player chose each action in each state, by position, as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["position", "player", "state", "visits", *(f"action_{a}" for a in self._actions())])
+        for position, by_player in enumerate(self.action_frequencies.tolist()):
+            for player, by_state in enumerate(by_player):
+                for name, counts in zip(state_names, by_state, strict=True):
+                    visits = sum(counts)
+                    shares = [f"{count / visits:.5f}" if visits else "" for count in counts]
+                    writer.writerow([position, ("meta-agent", "peer")[player], name, int(visits), *shares])
+        return text.getvalue()
+
+    def _actions(self) -> range:
+        return range(self.action_frequencies.shape[-1])
+
     def table(self) -> str:
         """A plain-text table: positions down, groups of peers across."""
         splits = [name for name, _ in self._splits()]
-        cells = {(row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()}
+        cells = {
+            (row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()
+        }
         positions: list[object] = [*range(self.rewards.shape[1]), "AUC"]
         lines = ["position " + "".join(f"{name:>18}" for name in splits)]
         lines += [f"{p!s:>8} " + "".join(f"{cells[name, p]:>18}" for name in splits) for p in positions]
         return "\n".join(lines)
 
 
-def meta_test(
+def adapt_to_population(
     setting: Setting,
     parameters: Tensor,
     own_lr: Tensor,
@@ -140,9 +158,7 @@ def _play_chain(
 
     def sampler(position: int, rows: Sequence[Tensor]):  # type: ignore[no-untyped-def]
         keys = random_keys(seed, split, round_number, position, len(own_lr))
-        return play(
-            setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon
-        )
+        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
 
     return unroll(experiment, setting.game, setting.policies, parameters, own_lr, sampler, differentiable=False)
 

@@ -54,7 +54,7 @@ def unroll_exact(
     payoffs = game.payoffs.to(rows[0].dtype)
 
     def values(joint: Sequence[Tensor]) -> Tensor:
-        return exact_values(payoffs, [p.logits(row) for p, row in zip(policies, joint, strict=True)], discount)
+        return exact_values(payoffs, [p.table(row) for p, row in zip(policies, joint, strict=True)], discount)
 
     positions = []
     for position in range(chain_length + 1):
@@ -89,6 +89,6 @@ def mean_rewards(
     payoffs = game.payoffs.to(positions[0].values.dtype)
     result = []
     for position in positions:
-        logits = [p.logits(row.detach()) for p, row in zip(policies, position.parameters, strict=True)]
+        logits = [p.table(row.detach()) for p, row in zip(policies, position.parameters, strict=True)]
         result.append(expected_rewards(payoffs, logits, horizon).mean(0))
     return torch.stack(result)

@@ -92,9 +92,7 @@ class Learner:
         rewards = mean_rewards(game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
         return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1).tolist()
 
-    def _sampled_chain(
-        self, own: Tensor, own_lr: Tensor, peers: list[Tensor]
-    ) -> tuple[Tensor, list[float], float]:
+    def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float], float]:
         setting, experiment = self.setting, self.setting.experiment
         value_rows = self.value_parameters.expand(experiment.chains, -1)
 
@@ -115,7 +113,10 @@ class Learner:
         positions = unroll(chain, setting.game, setting.policies, [own, *peers], own_lr, sampler)
         values = [position.trajectories.values for position in positions]
         advantages = outer_advantages(
-            chain, setting.game, positions, None if setting.value_network is None else values  # type: ignore[arg-type]
+            chain,
+            setting.game,
+            positions,
+            None if setting.value_network is None else values,  # type: ignore[arg-type]
         )
         objective = surrogate(chain, positions, advantages)
         if experiment.entropy_weight:
@@ -143,7 +144,7 @@ class Learner:
         (gradient,) = torch.autograd.grad(loss, leaf)
         clip_by_norm([gradient], experiment.grad_clip)
         self._apply("critic", self.value_parameters, gradient)
-        return float(loss)
+        return float(loss.detach())
 
     def _ascend(self, own: Tensor, own_lr: Tensor) -> float:
         """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""

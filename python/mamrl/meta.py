@@ -158,9 +158,7 @@ def unroll(
                 f"{trajectories.states.shape[3]}, expected horizon {chain.horizon} and {chain.num_trajectories}"
             )
         log_probs = [
-            policy.log_probs(
-                row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a)
-            )
+            policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
             for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
         ]
         positions.append(Position(rows, trajectories, log_probs))
@@ -263,9 +261,7 @@ def _expected(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], weig
     return total
 
 
-def _sampled(
-    chain: Chain, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]
-) -> Tensor:
+def _sampled(chain: Chain, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
     """phi_{l+1} is a function of the K trajectories drawn, whose probability phi_0 changes.
 
     Position l's own log-probability of all K trajectories is weighed by the mean return of every later tau_m less a

@@ -1,0 +1,17 @@
+"""Typed faces of the compiled ops: checks, fake kernels and autograd; one file per op."""
+
+from mamrl.ops.baseline import linear_baseline
+from mamrl.ops.dice import dice_objective, loaded_dice_objective
+from mamrl.ops.gae import gae
+from mamrl.ops.returns import discounted_returns
+from mamrl.ops.table import table_accumulate, table_lookup
+
+__all__ = [
+    "dice_objective",
+    "discounted_returns",
+    "gae",
+    "linear_baseline",
+    "loaded_dice_objective",
+    "table_accumulate",
+    "table_lookup",
+]
