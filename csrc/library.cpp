@@ -62,7 +62,7 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
   // ---- rollouts of matrix games, actions sampled by a counter-based generator ----
   m.def(
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
-      "int horizon) -> Tensor[]");
+      "int horizon, bool record=True) -> Tensor[]");
 
   // ---- what `mamrl info` prints ----
   m.def("simd_level() -> str");

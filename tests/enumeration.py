@@ -122,7 +122,40 @@ def enumerate_estimator(chain: Chain, own: Tensor, peer: Tensor, own_lr: float) 
     objective = meta_objective(chain, GAME, [POLICY, POLICY], rows, rates, [first, second], zeros)
     (estimates,) = torch.autograd.grad(objective.sum(), rows[0])
     with torch.no_grad():
-        later = adapted(chain, rows, first, own_lr)
+        # phi_1 depends on tau_0 alone, so once for each of its outcomes
+        start = [own.expand(count, -1), peer.expand(count, -1)]
+        later = [row.repeat_interleave(count, dim=0) for row in adapted(chain, start, single, own_lr)]
         probability = (log_probability(rows, first) + log_probability(later, second)).exp()
     expectation = (probability.unsqueeze(1) * estimates).sum(0)
     return Enumerated(expectation, exact_gradient(chain, own, peer, own_lr), float(probability.sum()))
+
+
+def main() -> None:
+    """Prints the table of docs/estimators.md."""
+    own = torch.tensor([0.3, -0.4, 0.8, -1.1, 0.2], dtype=torch.float64)
+    peer = torch.tensor([-0.5, 0.9, 0.1, 0.4, -0.7], dtype=torch.float64)
+    print("| estimator | algorithm | inner objective | K | error | cosine |\n|---|---|---|---|---|---|")
+    for estimator, algorithm, objective, num_trajectories in product(
+        ("sampled", "published", "expected"), ("meta-mapg", "meta-pg"), ("dice", "loaded-dice"), (1, 2)
+    ):
+        chain = Chain(
+            algorithm=algorithm,
+            estimator=estimator,
+            inner_objective=objective,
+            num_trajectories=num_trajectories,
+            horizon=HORIZON,
+            chain_length=1,
+            gae_lambda=1.0,
+            discounted_outer=True,
+            cross_chain_baseline=False,
+        )
+        result = enumerate_estimator(chain, own, peer, own_lr=0.7)
+        # the published sum is divided by L + 1
+        expectation = result.expectation * (2 if estimator == "published" else 1)
+        error = float((expectation - result.exact).abs().max())
+        cosine = float(torch.cosine_similarity(expectation, result.exact, dim=0))
+        print(f"| {estimator} | {algorithm} | {objective} | {num_trajectories} | {error:.1e} | {cosine:.6f} |")
+
+
+if __name__ == "__main__":
+    main()

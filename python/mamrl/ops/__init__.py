@@ -3,7 +3,9 @@
 from mamrl.ops.baseline import linear_baseline
 from mamrl.ops.dice import dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
+from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
 from mamrl.ops.returns import discounted_returns
+from mamrl.ops.rollout import matrix_game_rollout
 from mamrl.ops.table import table_accumulate, table_lookup
 
 __all__ = [
@@ -12,6 +14,11 @@ __all__ = [
     "gae",
     "linear_baseline",
     "loaded_dice_objective",
+    "lstm",
+    "lstm_policy",
+    "lstm_recorded",
+    "lstm_value",
+    "matrix_game_rollout",
     "table_accumulate",
     "table_lookup",
 ]
