@@ -17,15 +17,13 @@ PRESETS: dict[str, Experiment] = {
         chains=5,
         iterations=2000,
     ),
-    "ipd": Experiment(estimator="expected", actor_lr=2e-3, own_lr_lr=2e-3, critic_lr=2e-3, chains=4, iterations=400),
-    "ipd-tabular": Experiment(
+    "ipd": Experiment(
         estimator="expected",
-        agent="tabular",
         critic="linear",
-        actor_lr=0.05,
-        own_lr_lr=0.05,
-        chains=8,
-        iterations=100,
+        actor_lr=2e-3,
+        own_lr_lr=2e-3,
+        chains=4,
+        iterations=400,
     ),
     "ipd-exact": Experiment(
         estimator="expected",
