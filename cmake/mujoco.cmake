@@ -25,6 +25,8 @@ else()
   target_include_directories(_C_mujoco SYSTEM PRIVATE ${MAMRL_MUJOCO_DIR}/include ${MAMRL_PYBIND11_INCLUDE}
                                                       ${Python_INCLUDE_DIRS})
   target_link_libraries(_C_mujoco PRIVATE ${MAMRL_MUJOCO_LIBRARY})
+  file(GLOB MAMRL_MUJOCO_SIMD_SOURCES CONFIGURE_DEPENDS csrc/mujoco/simd/*.cpp)
+  mamrl_simd_sources(_C_mujoco ${MAMRL_MUJOCO_SIMD_SOURCES})
   # no path to the library is recorded: Python loads it first, and the loader matches it by its soname
   set_target_properties(_C_mujoco PROPERTIES PREFIX "" SUFFIX ".${Python_SOABI}.so" SKIP_BUILD_RPATH ON
                                              INSTALL_RPATH "")

@@ -5,12 +5,15 @@
 #include <pybind11/stl.h>
 
 #include "mujoco/half_cheetah.h"
+#include "mujoco/rollout.h"
 
 namespace py = pybind11;
 
 namespace {
 
 using namespace mamrl::half_cheetah;
+using mamrl::DenseNetwork;
+using mamrl::DenseNetworkKernels;
 
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
@@ -24,9 +27,7 @@ py::array view(py::object owner, std::vector<T>& values, int width = 0) {
   return py::array(py::dtype::of<T>(), shape, values.data(), owner);
 }
 
-py::array flags(py::object owner, std::vector<uint8_t>& values) {
-  return view(owner, values).attr("view")("bool");
-}
+py::array flags(py::object owner, std::vector<uint8_t>& values) { return view(owner, values).attr("view")("bool"); }
 
 py::dict views(py::object self) {
   Outputs& outputs = self.cast<Batch&>().outputs();
@@ -47,8 +48,7 @@ py::dict views(py::object self) {
 
 template <class T>
 void step(Batch& batch, const Array<T>& actions) {
-  if (actions.size() != batch.settings().num_envs * kActions)
-    throw std::invalid_argument("actions have a wrong size");
+  if (actions.size() != batch.settings().num_envs * kActions) throw std::invalid_argument("actions have a wrong size");
   const T* data = actions.data();
   const py::gil_scoped_release released;
   batch.step(data);
@@ -57,6 +57,59 @@ void step(Batch& batch, const Array<T>& actions) {
 const uint8_t* mask_of(const Batch& batch, const Mask& mask) {
   if (mask && mask->size() != batch.settings().num_envs) throw std::invalid_argument("mask has a wrong size");
   return mask ? mask->data() : nullptr;
+}
+
+// The model of rollouts, loaded once.
+struct Robot {
+  ModelPointer model;
+  explicit Robot(const std::string& path) : model(load_model(path)) {}
+};
+
+// Each agent is (its seven weights in the order of DenseNetwork and log_std, observation columns, action columns).
+template <class T>
+using AgentArrays = std::tuple<std::vector<Array<T>>, std::vector<int64_t>, std::vector<int64_t>>;
+
+template <class T>
+Agent<T> agent_of(const AgentArrays<T>& arrays) {
+  const auto& [weights, observation_columns, action_columns] = arrays;
+  if (weights.size() != 8) throw std::invalid_argument("an agent has " + std::to_string(weights.size()) + " weights");
+  const auto at = [&weights](int i) { return weights[i].data(); };
+  DenseNetwork<T> network = {static_cast<int64_t>(observation_columns.size()),
+                             weights[1].shape(1),
+                             static_cast<int64_t>(action_columns.size()),
+                             at(0),
+                             at(1),
+                             at(2),
+                             at(3),
+                             at(4),
+                             at(5),
+                             at(6)};
+  return {network, at(7), observation_columns, action_columns};
+}
+
+template <class T>
+void play(const Robot& robot, const std::vector<AgentArrays<T>>& agents, const Array<int64_t>& keys, double direction,
+          double reset_noise, double control_cost, double reward_scale, int frame_skip, int num_threads,
+          const std::string& simd_level, Array<T> observations, Array<T> actions, Array<T> rewards,
+          Array<int64_t> diverged) {
+  Rollout<T> rollout = {.horizon = rewards.shape(0),
+                        .chains = rewards.shape(1),
+                        .trajectories = rewards.shape(2),
+                        .agents = {},
+                        .keys = keys.data(),
+                        .direction = direction,
+                        .reset_noise = reset_noise,
+                        .control_cost = control_cost,
+                        .reward_scale = reward_scale,
+                        .frame_skip = frame_skip,
+                        .observations = observations.mutable_data(),
+                        .actions = actions.mutable_data(),
+                        .rewards = rewards.mutable_data(),
+                        .diverged = diverged.mutable_data()};
+  for (const AgentArrays<T>& agent : agents) rollout.agents.push_back(agent_of(agent));
+  const DenseNetworkKernels<T>& kernels = mamrl::dense_network_kernels<T>(simd_level);
+  const py::gil_scoped_release released;
+  roll_out(robot.model.get(), rollout, kernels, num_threads);
 }
 
 }  // namespace
@@ -103,6 +156,10 @@ PYBIND11_MODULE(_C_mujoco, m) {
       .def("close", &Batch::close)
       .def_property_readonly("num_state", &Batch::num_state)
       .def_property_readonly("time_step", &Batch::time_step);
+
+  py::class_<Robot>(m, "Robot").def(py::init<const std::string&>());
+  m.def("play", &play<float>);
+  m.def("play", &play<double>);
 
   m.def("fault_text", [](int fault) -> std::string {
     if (fault == kFaultState) return "the state holds NaN or a number beyond mjMAXVAL";

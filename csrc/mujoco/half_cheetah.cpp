@@ -55,8 +55,7 @@ Batch::Lock Batch::enter() {
   if (!lock) throw std::runtime_error("the environments are in use by another thread");
   if (!batch_) throw std::runtime_error("the environments are closed");
   if (process_ != getpid()) {
-    throw std::runtime_error(
-        "the environments belong to the process that made them: make them after the fork");
+    throw std::runtime_error("the environments belong to the process that made them: make them after the fork");
   }
   return lock;
 }
@@ -123,9 +122,8 @@ void Batch::check_actions(const T* actions) const {
   if (sum == 0) return;
   for (int64_t i = 0; i < count; ++i) {
     if (!std::isfinite(actions[i])) {
-      throw std::invalid_argument("actions[" + std::to_string(i / kActions) + ", " +
-                                  std::to_string(i % kActions) + "] is " + std::to_string(actions[i]) +
-                                  ", expected a finite number");
+      throw std::invalid_argument("actions[" + std::to_string(i / kActions) + ", " + std::to_string(i % kActions) +
+                                  "] is " + std::to_string(actions[i]) + ", expected a finite number");
     }
   }
 }
@@ -172,8 +170,7 @@ void Batch::step_one(const mjModel* model, mjData* data, int env, const T* actio
   if (result.fault) {
     record_fault(env, result.fault);
   } else {
-    const double forward = directions_[env] * result.forward,
-                 control = settings_.control_cost * result.control;
+    const double forward = directions_[env] * result.forward, control = settings_.control_cost * result.control;
     outputs_.rewards[env] = settings_.reward_scale * (forward - control);
     outputs_.forward_rewards[env] = forward;
     outputs_.control_rewards[env] = -control;
@@ -202,8 +199,8 @@ void Batch::end_step(int env, const double* qpos, const double* qvel) {
   ++elapsed_[env];
   observe(qpos, qvel, &outputs_.observations[env * kObservations]);
   outputs_.x_positions[env] = qpos[0];
-  outputs_.truncations[env] = !outputs_.terminations[env] && settings_.episode_length > 0 &&
-                              elapsed_[env] >= settings_.episode_length;
+  outputs_.truncations[env] =
+      !outputs_.terminations[env] && settings_.episode_length > 0 && elapsed_[env] >= settings_.episode_length;
   ended_[env] = outputs_.terminations[env] || outputs_.truncations[env];
 }
 

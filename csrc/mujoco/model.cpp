@@ -43,11 +43,9 @@ const char* name_of(mjsGeom* geom) { return mjs_getString(mjs_getName(geom->elem
 
 // Whether two geoms touch with the parameters of either, so that there is nothing to mix.
 bool same_contact(const mjsGeom& a, const mjsGeom& b) {
-  return std::equal(a.solref, a.solref + mjNREF, b.solref) &&
-         std::equal(a.solimp, a.solimp + mjNIMP, b.solimp) &&
-         std::equal(a.friction, a.friction + 3, b.friction) && a.condim == b.condim &&
-         a.priority == b.priority && a.solmix == b.solmix && a.margin == 0 && b.margin == 0 && a.gap == 0 &&
-         b.gap == 0;
+  return std::equal(a.solref, a.solref + mjNREF, b.solref) && std::equal(a.solimp, a.solimp + mjNIMP, b.solimp) &&
+         std::equal(a.friction, a.friction + 3, b.friction) && a.condim == b.condim && a.priority == b.priority &&
+         a.solmix == b.solmix && a.margin == 0 && b.margin == 0 && a.gap == 0 && b.gap == 0;
 }
 
 bool only_floor_is_touched(const Geoms& geoms) {
@@ -80,20 +78,19 @@ void list_contacts(mjSpec* spec, const Geoms& geoms) {
 ModelPointer load_model(const std::string& path) {
   const QuietLog quiet;
   char error[1024] = "";
-  const std::unique_ptr<mjSpec, decltype(&mj_deleteSpec)> spec(
-      mj_parseXML(path.c_str(), nullptr, error, sizeof(error)), mj_deleteSpec);
+  const std::unique_ptr<mjSpec, decltype(&mj_deleteSpec)> spec(mj_parseXML(path.c_str(), nullptr, error, sizeof(error)),
+                                                               mj_deleteSpec);
   if (!spec) throw std::invalid_argument("MuJoCo cannot load the model '" + path + "': " + error);
   const Geoms geoms = geoms_of(spec.get());
   const bool listed = only_floor_is_touched(geoms);
   if (listed) list_contacts(spec.get(), geoms);
   ModelPointer model(mj_compile(spec.get(), nullptr), mj_deleteModel);
   if (!model) {
-    throw std::invalid_argument("MuJoCo cannot compile the model '" + path +
-                                "': " + mjs_getError(spec.get()));
+    throw std::invalid_argument("MuJoCo cannot compile the model '" + path + "': " + mjs_getError(spec.get()));
   }
   if (model->nq != kCoordinates || model->nv != kCoordinates || model->nu != kActions) {
-    throw std::invalid_argument("the model '" + path + "' has nq, nv, nu = " + std::to_string(model->nq) +
-                                ", " + std::to_string(model->nv) + ", " + std::to_string(model->nu) +
+    throw std::invalid_argument("the model '" + path + "' has nq, nv, nu = " + std::to_string(model->nq) + ", " +
+                                std::to_string(model->nv) + ", " + std::to_string(model->nu) +
                                 ", expected a HalfCheetah's 9, 9, 6");
   }
   // one robot is one island of constraints: finding it is work that changes nothing

@@ -45,9 +45,7 @@ def test_agents_see_what_multi_agent_mujoco_shows_them(name, neighbours):
 
 
 def test_without_a_number_of_neighbours_everyone_sees_everything():
-    assert [list(agent) for agent in Factorization.of("2x3").observation_columns(None)] == [
-        list(range(17))
-    ] * 2
+    assert [list(agent) for agent in Factorization.of("2x3").observation_columns(None)] == [list(range(17))] * 2
 
 
 def test_any_partition_of_the_joints_is_a_factorization():

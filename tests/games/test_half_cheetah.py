@@ -220,9 +220,7 @@ def test_a_simulation_that_diverges_ends_its_own_episode_and_no_other(tmp_path, 
     assert list(first.info["diverged"]) == [1]
     assert "QACC" in first.info["diverged"][1]
     assert first.rewards[1] == 0
-    np.testing.assert_array_equal(
-        first.observations[1, 8:], np.full(9, 1e9)
-    )  # the last one before it diverged
+    np.testing.assert_array_equal(first.observations[1, 8:], np.full(9, 1e9))  # the last one before it diverged
     np.testing.assert_array_equal(first.observations[[0, 2]], expected.observations[[0, 2]])
     second = disturbed.step(actions[1])
     assert second.info["started"].tolist() == [False, True, False]
@@ -320,9 +318,7 @@ def test_bad_actions_are_named_and_nothing_moves(actions, error, message):
 
 def test_stepping_before_reset_or_after_close_is_an_error():
     env = HalfCheetah(2)
-    with pytest.raises(
-        RuntimeError, match=r"environment 0 has not been reset: call reset\(\) before step\(\)"
-    ):
+    with pytest.raises(RuntimeError, match=r"environment 0 has not been reset: call reset\(\) before step\(\)"):
         env.step(np.zeros((2, 6)))
     env.reset(seed=0)
     env.close()

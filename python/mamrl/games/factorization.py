@@ -44,8 +44,7 @@ class Factorization:
         given = [choose("joint", joint, JOINTS) for agent in self.partition for joint in agent]
         if sorted(given) != sorted(JOINTS) or not all(self.partition):
             raise ValueError(
-                f"the partition is {self.partition}, expected each of {', '.join(JOINTS)} once "
-                "and no agent without any"
+                f"the partition is {self.partition}, expected each of {', '.join(JOINTS)} once and no agent without any"
             )
 
     @staticmethod

@@ -148,9 +148,7 @@ class HalfCheetah:
         model: str | Path | None = None,
     ) -> None:
         _check_at_least({"num_envs": num_envs, "frame_skip": frame_skip, "num_threads": num_threads}, 1)
-        _check_at_least(
-            {"episode_length": episode_length, "reset_noise": reset_noise, "control_cost": control_cost}, 0
-        )
+        _check_at_least({"episode_length": episode_length, "reset_noise": reset_noise, "control_cost": control_cost}, 0)
         if not math.isfinite(reward_scale):
             raise ValueError(f"reward_scale is {reward_scale}, expected a finite number")
         choose("autoreset", autoreset, AUTORESETS)
@@ -247,9 +245,7 @@ class HalfCheetah:
     def agent_observations(self, observations: Array) -> list[Array]:
         """What each agent sees of observations (..., 17): (..., O_a), see ``neighbours``."""
         if observations.shape[-1] != NUM_OBSERVATIONS:
-            raise ValueError(
-                f"observations have shape {tuple(observations.shape)}, expected (..., {NUM_OBSERVATIONS})"
-            )
+            raise ValueError(f"observations have shape {tuple(observations.shape)}, expected (..., {NUM_OBSERVATIONS})")
         return [observations[..., columns] for columns in self._columns]
 
     def get_state(self) -> np.ndarray:
@@ -264,9 +260,7 @@ class HalfCheetah:
         """
         rows = np.ascontiguousarray(states, dtype=np.float64)
         if rows.shape != (self.num_envs, self._batch.num_state):
-            raise ValueError(
-                f"states have shape {rows.shape}, expected ({self.num_envs}, {self._batch.num_state})"
-            )
+            raise ValueError(f"states have shape {rows.shape}, expected ({self.num_envs}, {self._batch.num_state})")
         if not np.isfinite(rows).all():
             raise ValueError("states hold NaN or infinite values, expected finite ones")
         self._batch.set_state(rows, self._mask(mask))
