@@ -29,6 +29,7 @@ LAYERS = [
     ["envs"],
     ["experiments"],
     ["cli"],
+    ["__main__"],
 ]
 ORDER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
