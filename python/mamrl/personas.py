@@ -114,7 +114,7 @@ def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution
     if ranges != "in-distribution":
         raise ValueError(f"ranges is '{ranges}', expected 'in-distribution'")
     if policy.num_actions == 2:
-        names = ("cooperative", "defective") if game.name == "ipd" else ("first action", "second action")
+        names: tuple[str, ...] = ("cooperative", "defective") if game.name == "ipd" else ("first action", "second action")
         return bernoulli_personas(policy, [(0.5, 1.0), (0.0, 0.5)], names, (400, 40, 40), seed)
     names = tuple(name.lower() for name in game.action_names)
     return favourite_personas(policy, (1 / 3, 1.0), names, (600, 60, 60), seed)

@@ -21,9 +21,16 @@ from mamrl import ops, reference
 class Policy(Protocol):
     """What the chain of joint policies asks of a policy of a matrix game."""
 
-    num_states: int
-    num_actions: int
-    kind: int
+    @property
+    def num_states(self) -> int: ...
+
+    @property
+    def num_actions(self) -> int: ...
+
+    @property
+    def kind(self) -> int:
+        """``reference.TABULAR``, ``reference.LSTM`` or ``module_policy.MODULE``."""
+        ...
 
     @property
     def num_parameters(self) -> int: ...

@@ -109,7 +109,8 @@ def play(
         payoffs, networks, kinds, keys, num_trajectories, horizon
     )
     recorded: list[Sequence[Tensor]] = []
-    values, values_recorded = None, ()
+    values: Tensor | None = None
+    values_recorded: Sequence[Tensor] = ()
     for kind in kinds:
         taken = 0 if kind == reference.TABULAR else 2
         recorded.append(tuple(extra[:taken]))
@@ -143,4 +144,4 @@ def _play_step_by_step(
         if t + 1 < horizon:
             for player in players:
                 states[player, t + 1] = reference.joint_state(actions[:, t], player, game.action_counts)
-    return Trajectories(states, actions, payoffs[(slice(None), *actions)])
+    return Trajectories(states, actions, payoffs[:, *actions])
