@@ -147,14 +147,16 @@ class LSTMNetwork:
             pieces.append(piece.flatten())
         return torch.cat(pieces)
 
-    def kernel_tensors(self, parameters: Tensor) -> list[Tensor]:
-        """(M, P) -> gate table (M, S, 4N), recurrent weight (M, 4N, N), head weight (M, A, N), head bias (M, A)."""
+    def weights(self, parameters: Tensor) -> list[Tensor]:
+        """(M, P) -> the tensors of :meth:`shapes`, each with a leading M."""
         _check_rows("parameters", parameters, self.num_parameters)
         shapes = self.shapes()
         split = parameters.split([math.prod(shape) for shape in shapes], dim=-1)
-        w_in, b_in, w_gates, w_recurrent, b_gates, w_head, b_head = (
-            piece.view(-1, *shape) for piece, shape in zip(split, shapes, strict=True)
-        )
+        return [piece.view(-1, *shape) for piece, shape in zip(split, shapes, strict=True)]
+
+    def kernel_tensors(self, parameters: Tensor) -> list[Tensor]:
+        """(M, P) -> gate table (M, S, 4N), recurrent weight (M, 4N, N), head weight (M, A, N), head bias (M, A)."""
+        w_in, b_in, w_gates, w_recurrent, b_gates, w_head, b_head = self.weights(parameters)
         embedded = torch.relu(w_in.mT + b_in.unsqueeze(1))
         table = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
         return [table, w_recurrent, w_head, b_head]

@@ -28,6 +28,7 @@ class Trajectories:
             for other policies.
         values: (T, M, K) of the first player's value network, where it has one.
         values_recorded: the value network's (outputs, saved).
+        diverged: how many simulations broke down, in games that simulate.
     """
 
     states: Tensor
@@ -36,6 +37,7 @@ class Trajectories:
     recorded: Sequence[Sequence[Tensor]] = field(default=())
     values: Tensor | None = None
     values_recorded: Sequence[Tensor] = ()
+    diverged: int = 0
 
     def recorded_of(self, player: int) -> Sequence[Tensor]:
         return self.recorded[player] if self.recorded else ()
