@@ -1,7 +1,7 @@
 """Policies as pure functions of flat parameters, one row a chain: parameter layout, initial values and heads.
 
-A policy holds no parameters. It says how many there are, draws initial ones, turns rows (M, P) into the tensors that the
-rollout kernel takes, and gives log-probabilities of recorded actions as a differentiable function of those rows.
+A policy holds no parameters. It says how many there are, draws initial ones, turns rows (M, P) into the tensors that
+the rollout kernel takes, and gives log-probabilities of recorded actions as a differentiable function of those rows.
 Shapes: T time, M chains, K trajectories, S states, A actions, N hidden units, P parameters.
 """
 

@@ -24,8 +24,8 @@ class Trajectories:
         states: (n, T, M, K) int64, each player's own view.
         actions: (n, T, M, K) int64.
         rewards: (n, T, M, K).
-        recorded: for each player the LSTM's (outputs, saved), which spare its differentiable pass the forward; empty for
-            other policies.
+        recorded: for each player the LSTM's (outputs, saved), which spare its differentiable pass the forward; empty
+            for other policies.
         values: (T, M, K) of the first player's value network, where it has one.
         values_recorded: the value network's (outputs, saved).
         diverged: how many simulations broke down, in games that simulate.
@@ -46,8 +46,8 @@ class Trajectories:
 def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: int, first_chain: int = 0) -> Tensor:
     """The rollout's keys (chains, 2) int64: a seed, and a stream that no other place of a run uses.
 
-    The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that streams
-    of different places never meet, and different seeds are different Philox keys.
+    The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that
+    streams of different places never meet, and different seeds are different Philox keys.
 
     Raises:
         ValueError: a field that does not fit its bits.
