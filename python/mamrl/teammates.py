@@ -1,11 +1,11 @@
 """HalfCheetah's population of teammates: pairs pre-trained to run left, a checkpoint every iteration.
 
-Kim et al. 2021, section 5.3: a meta-agent that is to run right meets a teammate that was trained to run left, for up to 500
-iterations. Its front leg is the peer; how good it is at running left, its expertise, grows with its iteration. Training
-and validation meet the first 300 checkpoints, the test the last 25: out of what was trained on.
+Kim et al. 2021, section 5.3: a meta-agent that is to run right meets a teammate that was trained to run left, for up to
+500 iterations. Its front leg is the peer; how good it is at running left, its expertise, grows with its iteration.
+Training and validation meet the first 300 checkpoints, the test the last 25: out of what was trained on.
 
-The papers do not say how teammates were trained; here both agents ascend the clipped surrogate of Schulman et al. 2017 with
-generalized advantages over a linear baseline.
+The papers do not say how teammates were trained; here both agents ascend the clipped surrogate of Schulman et al. 2017
+with generalized advantages over a linear baseline.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from mamrl.estimators import advantages, linear_baseline
 from mamrl.gaussian_policy import GaussianLSTMPolicy, gaussian_policies
 from mamrl.gradients import clip_by_norm
 from mamrl.locomotion import HalfCheetahGame
-from mamrl.personas import Population
+from mamrl.personas import SPLITS, Population
 from mamrl.rollouts import Trajectories, random_keys
 
-LAST, LOG, SETTINGS = "last.pt", "log.jsonl", "pretraining.json"
+LAST, LOG, SETTINGS, CHECKPOINTS = "last.pt", "log.jsonl", "pretraining.json", "checkpoints"
 SHIPPED = "half_cheetah_teammates.pt"
 # of the iterations: up to where training and validation meet checkpoints, and from where the test does
 _TRAIN_SHARE, _TEST_SHARE = 0.6, 0.95
@@ -105,8 +105,8 @@ class Pair:
         keys = random_keys(s.seed, "other", self.iteration, 0, 1)
         played = self.game.play(self.policies, self.parameters, keys, s.num_trajectories, s.horizon)
         rewards = played.rewards[0]
-        baseline = linear_baseline(played.states[0], rewards, self.game.num_states, s.discount)  # type: ignore[arg-type]
-        weights = advantages(rewards, baseline, s.discount, s.gae_lambda)
+        baseline = linear_baseline(played.states[0], rewards, self.game.num_states, s.discount)  # type:
+        ignore[arg-type] weights = advantages(rewards, baseline, s.discount, s.gae_lambda)
         weights = (weights - weights.mean()) / weights.std().clamp(min=1e-8)
         before: list[Tensor] = []
         for _ in range(s.epochs):
@@ -173,7 +173,7 @@ def pretrain(settings: PreTraining, out: str | Path, *, resume: bool = False, pr
             raise ValueError(f"{folder} was trained with other settings ({recorded}); resume it with its own")
         if (folder / LAST).is_file():
             pair.restore(checkpoint.load(folder / LAST))
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / SETTINGS, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
     lines = _log_lines(folder)[: pair.iteration]
     with tqdm(
@@ -183,7 +183,7 @@ def pretrain(settings: PreTraining, out: str | Path, *, resume: bool = False, pr
             rows = torch.cat(pair.parameters)
             number = pair.iteration
             expertise = pair.step()
-            checkpoint.save(folder / "checkpoints" / f"{number:05d}.pt", {"parameters": rows, "expertise": expertise})
+            checkpoint.save(folder / CHECKPOINTS / f"{number:05d}.pt", {"parameters": rows, "expertise": expertise})
             lines.append(json.dumps({"iteration": number, "reward": expertise}))
             checkpoint.write_text(folder / LOG, "\n".join(lines) + "\n")
             checkpoint.save(folder / LAST, pair.state())
@@ -196,44 +196,48 @@ def _log_lines(folder: Path) -> list[str]:
     return (folder / LOG).read_text().splitlines() if (folder / LOG).is_file() else []
 
 
+def split_names(iterations: Sequence[int], total: int) -> list[str]:
+    """For each checkpoint "train", "validation", "test", or "unused" in the gap before the test's."""
+    names = []
+    for index, iteration in enumerate(iterations):
+        if iteration < _TRAIN_SHARE * total:
+            names.append("validation" if index % _VALIDATION_EVERY == _VALIDATION_EVERY // 2 else "train")
+        else:
+            names.append("test" if iteration >= _TEST_SHARE * total else "unused")
+    return names
+
+
 @dataclass(frozen=True, eq=False)
 class Teammates:
     """Checkpoints of one pre-training.
 
     Attributes:
-        parameters: the front legs' (n, P).
+        parameters: the front legs' (n, P) float32.
         expertise: mean reward a step that the pair had, (n,).
         iterations: of each checkpoint, (n,) int64, ascending.
-        total: iterations of the whole pre-training, from which the splits are cut.
+        splits: of each checkpoint, see :func:`split_names`.
         hidden_size: of the policies.
     """
 
     parameters: Tensor
     expertise: Tensor
     iterations: Tensor
-    total: int
+    splits: tuple[str, ...]
     hidden_size: int = 64
 
     @property
     def policy(self) -> GaussianLSTMPolicy:
         return gaussian_policies("2x3", hidden_size=self.hidden_size)[1]
 
-    def split_of(self) -> list[str]:
-        """For each checkpoint "train", "validation", "test", or "unused" in the gap between them."""
-        names = []
-        for index, iteration in enumerate(self.iterations.tolist()):
-            if iteration < _TRAIN_SHARE * self.total:
-                names.append("validation" if index % _VALIDATION_EVERY == _VALIDATION_EVERY // 2 else "train")
-            else:
-                names.append("test" if iteration >= _TEST_SHARE * self.total else "unused")
-        return names
+    def members(self, split: str) -> list[int]:
+        """Where the checkpoints of a split stand."""
+        return [i for i, name in enumerate(self.splits) if name == split]
 
     def populations(self) -> dict[str, Population]:
         """The splits as populations of personas."""
-        splits = self.split_of()
         result = {}
-        for split in ("train", "validation", "test"):
-            members = torch.tensor([i for i, name in enumerate(splits) if name == split], dtype=torch.int64)
+        for split in SPLITS:
+            members = self.members(split)
             groups = torch.zeros(len(members), dtype=torch.int64)
             result[split] = Population(self.parameters[members], groups, ("runs left",))
         return result
@@ -249,44 +253,40 @@ def load_teammates(source: str | Path | None = None) -> Teammates:
     path = Path(str(resources.files("mamrl") / "data" / SHIPPED)) if source is None else Path(source)
     if not path.is_dir():
         state = checkpoint.load(path)
-        return Teammates(
-            state["parameters"].to(torch.float32),
-            state["expertise"],
-            state["iterations"],
-            state["total"],
-            state["hidden_size"],
-        )
+        if not {"parameters", "expertise", "iterations", "splits", "hidden_size"} <= state.keys():
+            raise ValueError(f"{path} holds no teammates")
+        parameters, splits = state["parameters"].to(torch.float32), tuple(state["splits"])
+        return Teammates(parameters, state["expertise"], state["iterations"], splits, state["hidden_size"])
+    if not (path / SETTINGS).is_file():
+        raise FileNotFoundError(f"{path} holds no population: make one with 'mamrl population half-cheetah'")
     settings = PreTraining(**json.loads((path / SETTINGS).read_text()))
-    files = sorted((path / "checkpoints").glob("*.pt"))
+    files = sorted((path / CHECKPOINTS).glob("*.pt"))
+    states = [checkpoint.load(file) for file in files]
+    iterations = [int(file.stem) for file in files]
     if not files:
         raise FileNotFoundError(f"{path} holds no checkpoints")
-    states = [checkpoint.load(file) for file in files]
     return Teammates(
         torch.stack([state["parameters"][1] for state in states]),
         torch.tensor([state["expertise"] for state in states]),
-        torch.tensor([int(file.stem) for file in files]),
-        settings.iterations,
+        torch.tensor(iterations),
+        tuple(split_names(iterations, settings.iterations)),
         settings.hidden_size,
     )
 
 
 def pack(teammates: Teammates, path: str | Path, count: int = 30) -> None:
-    """Writes about ``count`` checkpoints, evenly over those of each split that is used, to one file in half precision."""
-    splits = teammates.split_of()
+    """Writes about ``count`` checkpoints to one file in half precision, evenly over each split, 3 in 5 for training."""
     chosen: list[int] = []
-    for split, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
-        members = [i for i, name in enumerate(splits) if name == split]
+    for split, share in zip(SPLITS, (0.6, 0.2, 0.2), strict=True):
+        members = teammates.members(split)
         wanted = min(len(members), max(1, round(count * share)))
         chosen += [members[round(j * (len(members) - 1) / max(1, wanted - 1))] for j in range(wanted)]
-    index = torch.tensor(sorted(set(chosen)))
-    checkpoint.save(
-        Path(path),
-        {
-            "parameters": teammates.parameters[index].to(torch.float16),
-            "expertise": teammates.expertise[index],
-            "iterations": teammates.iterations[index],
-            "splits": [splits[i] for i in index.tolist()],
-            "total": teammates.total,
-            "hidden_size": teammates.hidden_size,
-        },
-    )
+    chosen.sort()
+    state = {
+        "parameters": teammates.parameters[chosen].to(torch.float16),
+        "expertise": teammates.expertise[chosen],
+        "iterations": teammates.iterations[chosen],
+        "splits": [teammates.splits[i] for i in chosen],
+        "hidden_size": teammates.hidden_size,
+    }
+    checkpoint.save(Path(path), state)
