@@ -107,9 +107,9 @@ def plot_teammates(teammates: Teammates, path: str | Path) -> None:
     iterations, expertise = teammates.iterations.numpy(), teammates.expertise.numpy()
     curve.plot(iterations, expertise, color="0.6", lw=1)
     centred = teammates.parameters - teammates.parameters.mean(0)
-    # fewer than two checkpoints have no plane
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh[:2] if len(centred) > 1 else centred.new_zeros(2, 1)
-    components = (centred @ axes.T if len(centred) > 1 else centred.new_zeros(1, 2)).numpy()
+    # rows of zeros, so that there are two components however few checkpoints there are
+    padded = torch.cat([centred, centred.new_zeros(2, centred.shape[1])])
+    components = (centred @ torch.pca_lowrank(padded, q=2, center=False)[2]).numpy()
     bins = torch.linspace(float(expertise.min()), float(expertise.max()) + 1e-9, 21).numpy()
     for index, split in enumerate(("train", "validation", "test")):
         members = teammates.members(split)

@@ -105,8 +105,9 @@ class Pair:
         keys = random_keys(s.seed, "other", self.iteration, 0, 1)
         played = self.game.play(self.policies, self.parameters, keys, s.num_trajectories, s.horizon)
         rewards = played.rewards[0]
-        baseline = linear_baseline(played.states[0], rewards, self.game.num_states, s.discount)  # type:
-        ignore[arg-type] weights = advantages(rewards, baseline, s.discount, s.gae_lambda)
+        states = played.states[0]
+        baseline = linear_baseline(states, rewards, self.game.num_states, s.discount)  # type: ignore[arg-type]
+        weights = advantages(rewards, baseline, s.discount, s.gae_lambda)
         weights = (weights - weights.mean()) / weights.std().clamp(min=1e-8)
         before: list[Tensor] = []
         for _ in range(s.epochs):
