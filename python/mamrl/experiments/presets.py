@@ -20,8 +20,9 @@ PRESETS: dict[str, Experiment] = {
     "ipd": Experiment(
         estimator="expected",
         critic="linear",
-        actor_lr=2e-3,
+        actor_lr=1e-3,
         own_lr_lr=2e-3,
+        chain_grad_clip=10.0,
         chains=4,
         iterations=400,
     ),
