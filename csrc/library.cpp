@@ -1,32 +1,41 @@
-// Every op's schema, in one place. Kernels are registered beside their code in cpu/ and cuda/, fake kernels and autograd
-// in python/mamrl/ops/; python/mamrl/reference.py holds a plain-torch twin of each.
+// Every op's schema, in one place. Kernels are registered beside their code in cpu/ and cuda/, fake kernels and
+// autograd in python/mamrl/ops/; python/mamrl/reference.py holds a plain-torch twin of each.
 //
 // T is time, M chains, K trajectories, n players, A actions, S states (rows of a table), N hidden units.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(mamrl, m) {
   // ---- estimators over time; rewards (T, ...) ----
+  // values has one row more than rewards, or, where next_values is given, as many
   m.def(
-      "gae(Tensor rewards, Tensor values, Tensor next_values, Tensor? terminations, Tensor? truncations, "
+      "gae(Tensor rewards, Tensor values, Tensor? next_values, Tensor? terminations, Tensor? truncations, "
       "float discount, float gae_lambda) -> Tensor");
+  // grad_next_values is empty unless `separate`: its share is then in grad_values, which has one row more
   m.def(
-      "gae_backward(Tensor grad, Tensor? terminations, Tensor? truncations, float discount, float gae_lambda) "
-      "-> (Tensor, Tensor, Tensor)");
+      "gae_backward(Tensor grad, Tensor? terminations, Tensor? truncations, float discount, float gae_lambda, "
+      "bool separate) -> (Tensor grad_rewards, Tensor grad_values, Tensor grad_next_values)");
   m.def(
       "discounted_returns(Tensor rewards, Tensor? next_values, Tensor? terminations, Tensor? truncations, "
       "float discount) -> Tensor");
   m.def(
       "discounted_returns_backward(Tensor grad, Tensor? terminations, Tensor? truncations, float discount) "
-      "-> (Tensor, Tensor)");
+      "-> (Tensor grad_rewards, Tensor grad_next_values)");
   m.def("linear_baseline(Tensor observations, Tensor returns, int num_states, float ridge) -> Tensor");
 
-  // ---- DiCE: value (M), its gradient and Hessian-vector product in the summed log-probabilities (T, M, K) ----
-  m.def("dice_objective(Tensor log_probs, Tensor rewards, Tensor baseline, float discount) -> Tensor");
-  m.def("loaded_dice_objective(Tensor log_probs, Tensor advantages, float discount) -> Tensor");
-  m.def("dice_gradient(Tensor log_probs, Tensor grad, Tensor pair_weights, Tensor? diagonal) -> Tensor");
+  // ---- DiCE in the summed log-probabilities (T, M, K): value (M), gradient, Hessian-vector product ----
+  // pair_weights rho (T, M, K): the second derivative at (t, s) is rho[max(t, s)] - [t = s] discount^t baseline[t]
   m.def(
-      "dice_hessian_product(Tensor vector, Tensor grad, Tensor pair_weights, Tensor? diagonal) "
-      "-> (Tensor, Tensor)");
+      "dice_objective(Tensor log_probs, Tensor rewards, Tensor baseline, float discount) "
+      "-> (Tensor objective, Tensor pair_weights)");
+  m.def(
+      "loaded_dice_objective(Tensor log_probs, Tensor advantages, float discount) "
+      "-> (Tensor objective, Tensor pair_weights)");
+  m.def(
+      "dice_gradient(Tensor log_probs, Tensor grad, Tensor pair_weights, Tensor? baseline, float discount) "
+      "-> Tensor");
+  m.def(
+      "dice_hessian_product(Tensor log_probs, Tensor vector, Tensor grad, Tensor pair_weights, Tensor? baseline, "
+      "float discount) -> (Tensor grad_log_probs, Tensor grad_grad)");
 
   // ---- tables (M, R) read at indices (T, M, K), and the transpose ----
   m.def("table_lookup(Tensor table, Tensor index) -> Tensor");
@@ -53,7 +62,7 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
   // ---- rollouts of matrix games, actions sampled by a counter-based generator ----
   m.def(
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
-      "int horizon) -> Tensor[]");
+      "int horizon, bool record=True) -> Tensor[]");
 
   // ---- what `mamrl info` prints ----
   m.def("simd_level() -> str");

@@ -16,8 +16,8 @@
 
 namespace mamrl {
 
-using torch::stable::Tensor;
 using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
 
 #define MAMRL_CHECK(cond, ...) STD_TORCH_CHECK(cond, "mamrl: ", ##__VA_ARGS__)
 
@@ -47,11 +47,30 @@ inline void check_shape(const char* name, const Tensor& t, std::initializer_list
   MAMRL_CHECK(same, name, " has shape ", shape_text(t), ", expected ", text + ")");
 }
 
+inline bool same_shape(const Tensor& a, const Tensor& b, int64_t first_dim = 0) {
+  if (a.dim() != b.dim()) return false;
+  for (int64_t i = first_dim; i < a.dim(); ++i)
+    if (a.size(i) != b.size(i)) return false;
+  return true;
+}
+
+inline void check_same_shape(const char* name, const Tensor& t, const Tensor& like) {
+  MAMRL_CHECK(same_shape(t, like), name, " has shape ", shape_text(t), ", expected ", shape_text(like));
+}
+
+// A mask of episodes' ends: absent, or boolean in the shape of what it masks.
+inline void check_mask(const char* name, const std::optional<Tensor>& mask, const Tensor& like) {
+  if (!mask) return;
+  MAMRL_CHECK(mask->scalar_type() == ScalarType::Bool, name, " must be boolean");
+  check_same_shape(name, *mask, like);
+}
+
 // Kernels read plain row-major memory.
-inline Tensor row_major(const Tensor& t) { return torch::stable::contiguous(t); }
+// Asking first spares a call through the dispatcher, which is not free.
+inline Tensor row_major(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
 
 inline std::optional<Tensor> row_major(const std::optional<Tensor>& t) {
-  return t ? std::optional<Tensor>(torch::stable::contiguous(*t)) : std::nullopt;
+  return t ? std::optional<Tensor>(row_major(*t)) : std::nullopt;
 }
 
 template <class T>

@@ -1,12 +1,8 @@
-// Generalized advantage estimation (Schulman et al. 2016, equation 16): the recursion over time of one trajectory,
-// shared by the CPU loop and the CUDA kernel.
+// Generalized advantage estimation (Schulman et al. 2016, equation 16): the recursion over time of one trajectory and
+// its transpose, shared by the CPU loop and the CUDA kernel.
 #pragma once
 
-#ifdef __CUDACC__
-#define MAMRL_HOST_DEVICE __host__ __device__
-#else
-#define MAMRL_HOST_DEVICE
-#endif
+#include "common/host_device.h"
 
 namespace mamrl {
 
@@ -18,6 +14,13 @@ MAMRL_HOST_DEVICE inline T gae_step(T reward, T value, T next_value, T next_adva
   const T bootstrap = terminated ? T(0) : next_value;
   const T carried = terminated || truncated ? T(0) : next_advantage;
   return reward + discount * bootstrap - value + discount_lambda * carried;
+}
+
+// The transpose, one step forwards in time: how far the loss depends on delta_t, given that on delta_{t-1} and whether
+// the episode ended between the two.
+template <class T>
+MAMRL_HOST_DEVICE inline T gae_trace_step(T grad, T previous_trace, bool ended_before, T discount_lambda) {
+  return grad + discount_lambda * (ended_before ? T(0) : previous_trace);
 }
 
 }  // namespace mamrl

@@ -1,7 +1,48 @@
 """Learning to learn among other learners: meta-learned and opponent-shaping agents, with a C++/CUDA core."""
 
+from typing import TYPE_CHECKING, Any
+
 from mamrl import _load
 
 _load.load_kernels()
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mamrl.config import Experiment
+    from mamrl.experiments import preset
+    from mamrl.runs import load_run, meta_test
+    from mamrl.training import train
+
+# where each public name lives; loaded when asked for, so that `import mamrl` costs little more than torch
+_PUBLIC = {
+    "Experiment": "mamrl.config",
+    "load_run": "mamrl.runs",
+    "meta_test": "mamrl.runs",
+    "preset": "mamrl.experiments",
+    "train": "mamrl.training",
+}
+_MODULES = (
+    "envs",
+    "experiments",
+    "games",
+    "meta",
+    "ops",
+    "personas",
+    "policies",
+    "reference",
+    "rollouts",
+    "shaping",
+)
+
+__all__ = ["Experiment", "load_run", "meta_test", "preset", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"mamrl.{name}")
+    raise AttributeError(f"module 'mamrl' has no attribute '{name}'")

@@ -80,7 +80,11 @@ def bernoulli_personas(
 
 
 def favourite_personas(
-    policy: TabularPolicy, value_range: tuple[float, float], group_names: Sequence[str], sizes: Sequence[int], seed: int
+    policy: TabularPolicy,
+    value_range: tuple[float, float],
+    group_names: Sequence[str],
+    sizes: Sequence[int],
+    seed: int,
 ) -> dict[str, Population]:
     """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly."""
     _check_ranges([value_range])

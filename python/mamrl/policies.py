@@ -36,9 +36,11 @@ class Policy(Protocol):
         """What :func:`mamrl.ops.matrix_game_rollout` takes, from rows (M, P)."""
         ...
 
-    def log_probs(
-        self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()
-    ) -> Tensor:
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        """Unnormalised log-probabilities (T, M, K, A) after the states so far, (T, M, K)."""
+        ...
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         """Log-probabilities (T, M, K) of actions (T, M, K) in states (T, M, K), differentiable in (M, P)."""
         ...
 
@@ -58,6 +60,7 @@ class TabularPolicy:
     num_states: int
     num_actions: int
     kind: int = reference.TABULAR
+    memoryless: bool = True
 
     @property
     def num_parameters(self) -> int:
@@ -66,8 +69,8 @@ class TabularPolicy:
     def initial(self, generator: torch.Generator) -> Tensor:
         return torch.zeros(self.num_parameters)
 
-    def logits(self, parameters: Tensor) -> Tensor:
-        """(M, P) -> (M, S, A)."""
+    def table(self, parameters: Tensor) -> Tensor:
+        """Logits of every state, (M, P) -> (M, S, A)."""
         _check_rows("parameters", parameters, self.num_parameters)
         if self.num_actions == 2:
             return torch.stack([parameters, torch.zeros_like(parameters)], dim=-1)
@@ -81,16 +84,19 @@ class TabularPolicy:
         return logs.flatten(-2)
 
     def networks(self, parameters: Tensor) -> list[Tensor]:
-        return [self.logits(parameters)]
+        return [self.table(parameters)]
 
-    def log_probs(
-        self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()
-    ) -> Tensor:
-        table = torch.log_softmax(self.logits(parameters), dim=-1).flatten(1)
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        index = states.unsqueeze(-1) * self.num_actions + torch.arange(self.num_actions)
+        flat = ops.table_lookup(self.table(parameters).flatten(1), index.flatten(2))
+        return flat.view(*states.shape, self.num_actions)
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        table = torch.log_softmax(self.table(parameters), dim=-1).flatten(1)
         return ops.table_lookup(table, states * self.num_actions + actions)
 
     def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
-        logs = torch.log_softmax(self.logits(parameters), dim=-1)
+        logs = torch.log_softmax(self.table(parameters), dim=-1)
         return ops.table_lookup(-(logs.exp() * logs).sum(-1), states)
 
 
@@ -177,9 +183,10 @@ class LSTMPolicy:
     def networks(self, parameters: Tensor) -> list[Tensor]:
         return self.network.kernel_tensors(parameters)
 
-    def log_probs(
-        self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()
-    ) -> Tensor:
+    def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        return self.network.outputs(parameters, states)
+
+    def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         outputs = self.network.outputs(parameters, states, recorded)
         return categorical_log_probs(outputs, actions)
 

@@ -17,13 +17,18 @@ from torch import Tensor
 def gae(
     rewards: Tensor,
     values: Tensor,
-    next_values: Tensor,
+    next_values: Tensor | None,
     terminations: Tensor | None,
     truncations: Tensor | None,
     discount: float,
     gae_lambda: float,
 ) -> Tensor:
-    """A_t = delta_t + discount * lambda * A_{t+1} (Schulman et al. 2016, equation 16); all arguments (T, ...)."""
+    """A_t = delta_t + discount * lambda * A_{t+1} (Schulman et al. 2016, equation 16).
+
+    All arguments (T, ...), but values (T + 1, ...) where next_values is None: they are values[1:] then.
+    """
+    if next_values is None:
+        values, next_values = values[:-1], values[1:]
     ended = _mask(terminations, rewards)
     cut = torch.maximum(ended, _mask(truncations, rewards))
     deltas = rewards + discount * (1 - ended) * next_values - values
@@ -111,26 +116,35 @@ def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float
     return (boxes * discount_powers(log_probs, discount) * advantages).sum(0).mean(-1)
 
 
-def dice_gradient(log_probs: Tensor, grad: Tensor, pair_weights: Tensor, diagonal: Tensor | None) -> Tensor:
-    """d objective / d D_t = (rho_t - beta_t) / K, times ``grad`` (M,). ``log_probs`` is there for its derivative only."""
-    weights = pair_weights if diagonal is None else pair_weights - diagonal
-    return weights * grad[None, :, None] / log_probs.shape[-1]
+def dice_pair_weights(rewards: Tensor, discount: float) -> Tensor:
+    """rho_t = sum_{s>=t} g^s r_s, the second output of the op dice_objective; that of the loaded one is g^t A_t."""
+    return (discount_powers(rewards, discount) * rewards).flip(0).cumsum(0).flip(0)
+
+
+def dice_gradient(
+    log_probs: Tensor, grad: Tensor, pair_weights: Tensor, baseline: Tensor | None, discount: float
+) -> Tensor:
+    """d objective / d D_t = (rho_t - g^t b_t) / K, times ``grad`` (M,). ``log_probs`` is there for its derivative only."""
+    return _dice_weights(pair_weights, baseline, discount) * grad[None, :, None] / log_probs.shape[-1]
 
 
 def dice_hessian_product(
-    vector: Tensor, grad: Tensor, pair_weights: Tensor, diagonal: Tensor | None
+    log_probs: Tensor, vector: Tensor, grad: Tensor, pair_weights: Tensor, baseline: Tensor | None, discount: float
 ) -> tuple[Tensor, Tensor]:
     """The derivative of <vector, dice_gradient> in D and in ``grad``: (T, M, K) and (M,).
 
-    d^2 objective / d D_t d D_s = (rho_{max(t,s)} - [t=s] beta_t) / K.
+    d^2 objective / d D_t d D_s = (rho_{max(t,s)} - [t=s] g^t b_t) / K.
     """
+    weights = _dice_weights(pair_weights, baseline, discount)
     later = pair_weights * vector
     product = pair_weights * vector.cumsum(0) + later.flip(0).cumsum(0).flip(0) - later
-    if diagonal is not None:
-        product = product - diagonal * vector
-    weights = pair_weights if diagonal is None else pair_weights - diagonal
-    num_trajectories = vector.shape[-1]
+    product = product - (pair_weights - weights) * vector
+    num_trajectories = log_probs.shape[-1]
     return product * grad[None, :, None] / num_trajectories, (vector * weights).sum((0, 2)) / num_trajectories
+
+
+def _dice_weights(pair_weights: Tensor, baseline: Tensor | None, discount: float) -> Tensor:
+    return pair_weights if baseline is None else pair_weights - discount_powers(baseline, discount) * baseline
 
 
 def discount_powers(like: Tensor, discount: float) -> Tensor:
@@ -248,7 +262,12 @@ NUM_TENSORS = {TABULAR: 1, LSTM: 4, LSTM_WITH_VALUE: 8}
 
 
 def matrix_game_rollout(
-    payoffs: Tensor, networks: Sequence[Tensor], kinds: Sequence[int], keys: Tensor, num_trajectories: int, horizon: int
+    payoffs: Tensor,
+    networks: Sequence[Tensor],
+    kinds: Sequence[int],
+    keys: Tensor,
+    num_trajectories: int,
+    horizon: int,
 ) -> list[Tensor]:
     """M chains x K trajectories x T steps of an n-player matrix game.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mamrl import ops, reference
 from mamrl.games.matrix import MatrixGame
+from mamrl.module_policy import MODULE
 from mamrl.policies import LSTMNetwork, Policy
 
 PURPOSES = {"train": 0, "validation": 1, "test": 2, "other": 3}
@@ -52,7 +53,7 @@ def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: 
     last_chain = first_chain + chains
     if purpose not in PURPOSES:
         raise ValueError(f"purpose is '{purpose}', expected one of {', '.join(PURPOSES)}")
-    if not (0 <= iteration < 2**32 and 0 <= position < 2**8 and 0 <= first_chain and last_chain <= 2**20):
+    if not (0 <= iteration < 2**32 and 0 <= position < 2**8 and first_chain >= 0 and last_chain <= 2**20):
         raise ValueError(
             f"iteration {iteration}, position {position} or chain {last_chain - 1} is out of range, expected "
             "iteration < 2^32, position < 2^8, chain < 2^20, none negative"
@@ -89,6 +90,8 @@ def play(
             f"the game has {game.num_players} players, got {len(policies)} policies and {len(parameters)} parameters"
         )
     rows = [parameter.detach() for parameter in parameters]
+    if any(policy.kind == MODULE for policy in policies):
+        return _play_step_by_step(game, policies, rows, keys, num_trajectories, horizon)
     kinds, networks = [], []
     for player, (policy, row) in enumerate(zip(policies, rows, strict=True)):
         kind, tensors = policy.kind, policy.networks(row)
@@ -113,3 +116,29 @@ def play(
             values_recorded, extra = tuple(extra[:2]), extra[2:]
             values = values_recorded[0].squeeze(-1)
     return Trajectories(states, actions, rewards, tuple(recorded), values, values_recorded)
+
+
+@torch.no_grad()
+def _play_step_by_step(
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    rows: Sequence[Tensor],
+    keys: Tensor,
+    num_trajectories: int,
+    horizon: int,
+) -> Trajectories:
+    """The rollout in Python, for policies that have no kernel: same keys, same encoding of states."""
+    players = range(game.num_players)
+    payoffs = game.payoffs.to(rows[0].dtype)
+    states = torch.zeros(game.num_players, horizon, len(keys), num_trajectories, dtype=torch.int64)
+    actions = torch.zeros_like(states)
+    for t in range(horizon):
+        for player in players:
+            first = t if getattr(policies[player], "memoryless", False) else 0
+            logits = policies[player].logits(rows[player], states[player, first : t + 1])[-1]
+            uniform = reference.uniforms(keys, t, num_trajectories, player)
+            actions[player, t] = reference.sample(logits, uniform)
+        if t + 1 < horizon:
+            for player in players:
+                states[player, t + 1] = reference.joint_state(actions[:, t], player, game.action_counts)
+    return Trajectories(states, actions, payoffs[(slice(None), *actions)])

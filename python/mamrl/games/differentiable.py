@@ -92,8 +92,7 @@ class DifferentiableGame(ABC):
         """Raises ValueError unless there is one floating-point ``(*batch, D_i)`` tensor a player."""
         if len(params) != self.num_players:
             raise ValueError(
-                f"{type(self).__name__} has {self.num_players} players, "
-                f"but parameters for {len(params)} were given"
+                f"{type(self).__name__} has {self.num_players} players, but parameters for {len(params)} were given"
             )
         batch = params[0].shape[:-1]
         for player, (x, size) in enumerate(zip(params, self.sizes, strict=True)):
@@ -102,9 +101,7 @@ class DifferentiableGame(ABC):
                     f"params[{player}] must have the shape {(*batch, size)}, but {tuple(x.shape)} was given"
                 )
             if not x.is_floating_point() or x.dtype != params[0].dtype:
-                raise ValueError(
-                    f"params[{player}] must be floating point like params[0], but {x.dtype} was given"
-                )
+                raise ValueError(f"params[{player}] must be floating point like params[0], but {x.dtype} was given")
 
 
 class LogisticGame(DifferentiableGame):
@@ -185,8 +182,7 @@ class TabularGame(DifferentiableGame):
         payoffs = self.payoffs.to(params[0])
         batch = params[0].shape[:-1]
         tables = [
-            x.reshape(-1, x.shape[-1] // count, count)
-            for x, count in zip(params, payoffs.shape[1:], strict=True)
+            x.reshape(-1, x.shape[-1] // count, count) for x, count in zip(params, payoffs.shape[1:], strict=True)
         ]
         scale = 1 - self.discount if self.normalised else 1.0
         return (scale * exact_values(payoffs, tables, self.discount)).reshape(self.num_players, *batch)
@@ -229,15 +225,11 @@ class Iterated2x2(DifferentiableGame):
 
     sizes = (5, 5)
 
-    def __init__(
-        self, payoffs_1: Sequence[float], payoffs_2: Sequence[float], discount: float = 0.96
-    ) -> None:
+    def __init__(self, payoffs_1: Sequence[float], payoffs_2: Sequence[float], discount: float = 0.96) -> None:
         check_discount(discount)
         for name, payoffs in (("payoffs_1", payoffs_1), ("payoffs_2", payoffs_2)):
             if len(payoffs) != 4 or not all(math.isfinite(payoff) for payoff in payoffs):
-                raise ValueError(
-                    f"{name} must be four finite payoffs of DD, DC, CD, CC, but {payoffs} was given"
-                )
+                raise ValueError(f"{name} must be four finite payoffs of DD, DC, CD, CC, but {payoffs} was given")
         self.discount = discount
         self.payoffs = (tuple(map(float, payoffs_1)), tuple(map(float, payoffs_2)))
         dd, dc, cd, cc = payoffs_1
@@ -297,9 +289,7 @@ def _solve_dominant(matrix: Tensor, right: Tensor) -> Tensor:
     if matrix.shape[0] == 1:
         return right / matrix[0]
     factor = matrix[1:, 0] / matrix[0, 0]
-    rest = _solve_dominant(
-        matrix[1:, 1:] - factor.unsqueeze(1) * matrix[0, 1:], right[1:] - factor * right[0]
-    )
+    rest = _solve_dominant(matrix[1:, 1:] - factor.unsqueeze(1) * matrix[0, 1:], right[1:] - factor * right[0])
     first = (right[0] - (matrix[0, 1:] * rest).sum(0)) / matrix[0, 0]
     return torch.cat([first.unsqueeze(0), rest])
 

@@ -81,9 +81,7 @@ def _joint_probabilities(payoffs: Tensor, logits: Sequence[Tensor]) -> Tensor:
                 f"but {tuple(table.shape)} was given"
             )
         if table.dtype != payoffs.dtype:
-            raise ValueError(
-                f"logits[{player}] must have the payoffs' dtype {payoffs.dtype}, but has {table.dtype}"
-            )
+            raise ValueError(f"logits[{player}] must have the payoffs' dtype {payoffs.dtype}, but has {table.dtype}")
         own = torch.softmax(table, -1)[:, views[player]]
         joint = own if joint is None else (joint.unsqueeze(-1) * own.unsqueeze(-2)).flatten(-2)
     assert joint is not None

@@ -72,8 +72,10 @@ class MatrixGame:
 
     def state_names(self) -> list[str]:
         """Of the first player: "start", then the joint actions by the initials of their names."""
-        initials = [name[0] if len(set(self.action_names)) == len({n[0] for n in self.action_names}) else name
-                    for name in self.action_names]
+        initials = [
+            name[0] if len(set(self.action_names)) == len({n[0] for n in self.action_names}) else name
+            for name in self.action_names
+        ]
         joint = product(*(range(count) for count in self.action_counts))
         same_actions = len(set(self.action_counts)) == 1
         return ["start"] + ["".join(initials[a] if same_actions else str(a) for a in actions) for actions in joint]

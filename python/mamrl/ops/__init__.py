@@ -1,0 +1,24 @@
+"""Typed faces of the compiled ops: checks, fake kernels and autograd; one file per op."""
+
+from mamrl.ops.baseline import linear_baseline
+from mamrl.ops.dice import dice_objective, loaded_dice_objective
+from mamrl.ops.gae import gae
+from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
+from mamrl.ops.returns import discounted_returns
+from mamrl.ops.rollout import matrix_game_rollout
+from mamrl.ops.table import table_accumulate, table_lookup
+
+__all__ = [
+    "dice_objective",
+    "discounted_returns",
+    "gae",
+    "linear_baseline",
+    "loaded_dice_objective",
+    "lstm",
+    "lstm_policy",
+    "lstm_recorded",
+    "lstm_value",
+    "matrix_game_rollout",
+    "table_accumulate",
+    "table_lookup",
+]

@@ -1,0 +1,24 @@
+// Checks a tensor of indices before a kernel reads with them.
+#pragma once
+
+#include <string>
+
+#include "common/check.h"
+#include "common/table.h"
+
+namespace mamrl {
+
+inline void check_indices(const char* name, const Tensor& t, int64_t size) {
+  MAMRL_CHECK(t.scalar_type() == ScalarType::Long, name, " must be int64");
+  const int64_t* index = t.const_data_ptr<int64_t>();
+  const int64_t count = t.numel();
+  int64_t signs = 0;
+  for (int64_t i = 0; i < count; ++i) signs |= outside(index[i], size);
+  if (signs >= 0) return;
+  int64_t first = 0;
+  while (outside(index[first], size) >= 0) ++first;
+  MAMRL_CHECK(false, name, " holds ", std::to_string(index[first]), ", expected at least 0 and below ",
+              std::to_string(size));
+}
+
+}  // namespace mamrl

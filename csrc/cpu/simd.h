@@ -1,0 +1,27 @@
+// The kernels of csrc/cpu/simd, compiled once for each instruction set, and the choice between them at run
+// time.
+#pragma once
+
+#include "cpu/lstm_kernels.h"
+#include "cpu/rollout_kernels.h"
+
+namespace mamrl {
+
+// One instruction set's kernels. A kernel runs the tasks [first, last) in memory of *_scratch bytes.
+template <class T>
+struct SimdKernels {
+  int64_t (*lstm_forward_scratch)(const LstmShape&);
+  void (*lstm_forward)(const LstmForward<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*lstm_backward_scratch)(const LstmShape&);
+  void (*lstm_backward)(const LstmBackward<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*lstm_double_backward_scratch)(const LstmShape&);
+  void (*lstm_double_backward)(const LstmDoubleBackward<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*rollout_scratch)(const Rollout<T>&);
+  void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
+};
+
+// of the level in use: the highest that this CPU has, unless MAMRL_SIMD or _set_simd_level chose another
+template <class T>
+const SimdKernels<T>& simd_kernels();
+
+}  // namespace mamrl

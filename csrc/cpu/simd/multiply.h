@@ -1,0 +1,97 @@
+// The one inner loop of all LSTM kernels: a tile of C += A B that stays in registers.
+#pragma once
+
+#include "cpu/simd/vec.h"
+
+namespace mamrl::MAMRL_SIMD {
+
+// vectors of a tile's row: the four gates of a block of units, or as many columns
+constexpr int kTileVectors = 4;
+// rows of a tile: with 4 accumulators each, as many as the level's registers hold
+#if defined(__AVX512F__)
+constexpr int kTileRows = 4;
+#else
+constexpr int kTileRows = 2;
+#endif
+
+// tile[r][v] += sum_k a[r * row_stride + k * depth_stride] * b[k * b_stride + v * lanes]
+template <int R, int V, class T>
+MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                       int64_t b_stride, int64_t depth) {
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec<T> columns[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) columns[v] = load(b + k * b_stride + v * kLanes<T>);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> row = broadcast(a[r * row_stride + k * depth_stride]);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) tile[r][v] += row * columns[v];
+    }
+  }
+}
+
+template <int R, int V, class T>
+MAMRL_FN void load_tile(Vec<T> (&tile)[R][V], const T* from, int64_t stride) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) tile[r][v] = load(from + r * stride + v * kLanes<T>);
+  }
+}
+
+template <int R, int V, class T>
+MAMRL_FN void store_tile(const Vec<T> (&tile)[R][V], T* to, int64_t stride) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) store(to + r * stride + v * kLanes<T>, tile[r][v]);
+  }
+}
+
+template <int R, int V, class T>
+static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                             int64_t b_stride, int64_t depth) {
+  Vec<T> tile[R][V];
+  load_tile(tile, c, c_stride);
+  multiply(tile, a, row_stride, depth_stride, b, b_stride, depth);
+  store_tile(tile, c, c_stride);
+}
+
+template <int V, class T>
+static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
+                                const T* b, int64_t b_stride, int64_t rows, int64_t depth) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows) {
+    add_product_tile<kTileRows, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b,
+                                   b_stride, depth);
+  }
+  for (; r < rows; ++r) {
+    add_product_tile<1, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b, b_stride,
+                           depth);
+  }
+}
+
+// C (rows, columns) += A (rows, depth) B (depth, columns), columns a multiple of the lanes. The depth is cut
+// so that a panel of B stays in L1 while every row of A passes it.
+constexpr int64_t kPanelDepth = 64;
+
+template <class T>
+static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
+  for (int64_t k = 0; k < depth; k += kPanelDepth) {
+    const int64_t panel = smaller(kPanelDepth, depth - k);
+    const T* a_panel = a + k * depth_stride;
+    int64_t j = 0;
+    for (; j + kTileVectors * kLanes<T> <= columns; j += kTileVectors * kLanes<T>) {
+      add_product_columns<kTileVectors>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j,
+                                        b_stride, rows, panel);
+    }
+    for (; j < columns; j += kLanes<T>) {
+      add_product_columns<1>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j, b_stride, rows,
+                             panel);
+    }
+  }
+}
+
+}  // namespace mamrl::MAMRL_SIMD

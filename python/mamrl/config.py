@@ -1,0 +1,126 @@
+"""An experiment as one frozen dataclass: everything that decides a run but its seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mamrl.errors import choose
+from mamrl.games.matrix import GAMES
+from mamrl.meta import Chain
+
+AGENTS = ("lstm", "tabular", "tabular-exact")
+CRITICS = ("lstm", "linear")
+
+
+@dataclass(frozen=True)
+class Experiment(Chain):
+    """A meta-training run: the chain and its estimator (:class:`mamrl.meta.Chain`), and how it is optimised.
+
+    Attributes:
+        game: a name of ``mamrl.games.GAMES``.
+        agent: the meta-agent: "lstm" (the papers'), "tabular", or "tabular-exact": tabular, trained on the exact chain
+            without sampling.
+        hidden_size: units of the LSTM.
+        critic: the outer advantages' values: a learned "lstm" value network, or a "linear" fit to each tau_l.
+        own_lr: initial inner learning rate of the meta-agent, the same at every position.
+        learn_own_lr: learn it, one for each position (Al-Shedivat et al. 2018).
+        actor_lr: Adam's learning rate for phi_0^i.
+        own_lr_lr: Adam's learning rate for the inner learning rates.
+        critic_lr: Adam's learning rate for the value network.
+        adam_eps: Adam's epsilon.
+        amsgrad: use AMSGrad.
+        entropy_weight: weight of the mean entropy over tau_0, added to the objective.
+        grad_clip: largest norm of the meta-gradient; 0 leaves it as it is.
+        pcgrad: project conflicting gradients of a batch's chains (Yu et al. 2020).
+        chains: peers met at once, M.
+        iterations: meta-gradient steps.
+        validation_every: iterations between two validations on the validation personas.
+        persona_seed: of the population, the same for every run that is to be compared.
+    """
+
+    game: str = "ipd"
+    agent: str = "lstm"
+    hidden_size: int = 64
+    critic: str = "lstm"
+    own_lr: float = 0.1
+    learn_own_lr: bool = True
+    actor_lr: float = 1e-4
+    own_lr_lr: float = 1e-4
+    critic_lr: float = 1.5e-4
+    adam_eps: float = 1e-8
+    amsgrad: bool = False
+    entropy_weight: float = 0.0
+    grad_clip: float = 10.0
+    pcgrad: bool = False
+    chains: int = 4
+    iterations: int = 500
+    validation_every: int = 20
+    persona_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose("game", self.game, GAMES)
+        choose("agent", self.agent, AGENTS)
+        choose("critic", self.critic, CRITICS)
+        for name in ("hidden_size", "chains", "iterations", "validation_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("actor_lr", "own_lr_lr", "critic_lr", "entropy_weight", "grad_clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number not below 0")
+        if self.critic == "lstm" and self.agent != "lstm":
+            object.__setattr__(self, "critic", "linear")
+
+    def replace(self, **changes: Any) -> Experiment:
+        """A copy with other fields.
+
+        Raises:
+            ValueError: an unknown field (with the nearest name), or a value that does not fit.
+        """
+        for name in changes:
+            choose("field", name, field_types())
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> Experiment:
+        """The inverse of :meth:`to_dict`, checked like :meth:`replace`."""
+        return Experiment().replace(**fields)
+
+
+def field_types() -> dict[str, type]:
+    """The fields of an experiment and their types."""
+    return typing.get_type_hints(Experiment)
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """``["actor_lr=1e-3", "pcgrad=true"]`` -> typed fields.
+
+    Raises:
+        ValueError: not of the form field=value, an unknown field, or a value of the wrong type.
+    """
+    fields: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"'{assignment}' is not of the form field=value")
+        choose("field", name, field_types())
+        fields[name] = _parse(name, field_types()[name], text)
+    return fields
+
+
+def _parse(name: str, kind: type, text: str) -> Any:
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+        assert not isinstance(kind, types.UnionType)
+        return kind(text)
+    except (ValueError, KeyError):
+        raise ValueError(f"{name} is '{text}', expected a value of type {kind.__name__}") from None

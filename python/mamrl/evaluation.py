@@ -1,0 +1,191 @@
+"""The papers' meta-test: a trained agent adapts to unseen personas that learn too."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamrl.agents import Setting
+from mamrl.exact_chain import mean_rewards, unroll_exact
+from mamrl.meta import Position, unroll
+from mamrl.rollouts import play, random_keys
+
+# two-sided 95% quantiles of Student's t for 1 to 30 degrees of freedom
+_T975 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+
+
+def confidence_interval(samples: Tensor) -> tuple[float, float]:
+    """Mean and half width of the 95% interval of the mean of ``samples`` (n,), by Student's t; NaN for n = 1."""
+    count = samples.numel()
+    if count < 2:
+        return float(samples.mean()), float("nan")
+    quantile = _T975[count - 2] if count - 2 < len(_T975) else 1.960 + 2.42 / (count - 1)
+    return float(samples.mean()), quantile * float(samples.std()) / count**0.5
+
+
+@dataclass(frozen=True, eq=False)
+class MetaTest:
+    """What a meta-test measured.
+
+    Attributes:
+        rewards: the meta-agent's mean reward a step, (repeats, L + 1, personas).
+        peer_rewards: the first peer's, likewise.
+        action_frequencies: how often player p (0 the meta-agent, 1 its first peer) chose action a in state s, and how often
+            it was there: (L + 1, 2, S, A) counts summed over personas and repeats.
+        groups: (personas,) int64, each persona's group.
+        group_names: the groups' names.
+    """
+
+    rewards: Tensor
+    peer_rewards: Tensor
+    action_frequencies: Tensor
+    groups: Tensor
+    group_names: tuple[str, ...]
+
+    @property
+    def auc(self) -> Tensor:
+        """Sum over l = 1..L of the mean reward, for each persona: (personas,)."""
+        return self.rewards.mean(0)[1:].sum(0)
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row for each (group, position): mean reward with its 95% interval over personas; then the AUC."""
+        result: list[dict[str, object]] = []
+        for name, members in self._splits():
+            by_persona = self.rewards.mean(0)[:, members]
+            for position, samples in enumerate(by_persona):
+                mean, half = confidence_interval(samples)
+                result.append({"peers": name, "position": position, "reward": mean, "interval": half})
+            mean, half = confidence_interval(self.auc[members])
+            result.append({"peers": name, "position": "AUC", "reward": mean, "interval": half})
+        return result
+
+    def _splits(self) -> list[tuple[str, Tensor]]:
+        everyone = torch.ones_like(self.groups, dtype=torch.bool)
+        return [("all", everyone)] + [(name, self.groups == g) for g, name in enumerate(self.group_names)]
+
+    def csv(self) -> str:
+        """The rows as CSV text."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["peers", "position", "reward", "interval"], lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows():
+            writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
+        return text.getvalue()
+
+    def actions_csv(self, state_names: Sequence[str]) -> str:
+        """How often each player chose each action in each state, by position, as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["position", "player", "state", "visits", *(f"action_{a}" for a in self._actions())])
+        for position, by_player in enumerate(self.action_frequencies.tolist()):
+            for player, by_state in enumerate(by_player):
+                for name, counts in zip(state_names, by_state, strict=True):
+                    visits = sum(counts)
+                    shares = [f"{count / visits:.5f}" if visits else "" for count in counts]
+                    writer.writerow([position, ("meta-agent", "peer")[player], name, int(visits), *shares])
+        return text.getvalue()
+
+    def _actions(self) -> range:
+        return range(self.action_frequencies.shape[-1])
+
+    def table(self) -> str:
+        """A plain-text table: positions down, groups of peers across."""
+        splits = [name for name, _ in self._splits()]
+        cells = {
+            (row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()
+        }
+        positions: list[object] = [*range(self.rewards.shape[1]), "AUC"]
+        lines = ["position " + "".join(f"{name:>18}" for name in splits)]
+        lines += [f"{p!s:>8} " + "".join(f"{cells[name, p]:>18}" for name in splits) for p in positions]
+        return "\n".join(lines)
+
+
+def adapt_to_population(
+    setting: Setting,
+    parameters: Tensor,
+    own_lr: Tensor,
+    split: str = "test",
+    seed: int = 0,
+    repeats: int = 1,
+    round_number: int = 0,
+) -> MetaTest:
+    """Adapts to every persona of a split, each in a chain of its own, and measures the reward at each position.
+
+    Args:
+        setting: the experiment's parts; agents trained on the exact chain are tested on the exact chain.
+        parameters: phi_0^i, (P,).
+        own_lr: (L,).
+        split: "test" or "validation".
+        seed: of the sampled trajectories.
+        repeats: how often each chain is played, with fresh trajectories.
+        round_number: sets the random streams of several tests in one run apart.
+    """
+    population = setting.populations[split]
+    personas, generator = len(population), torch.Generator().manual_seed(seed)
+    peers = [population.parameters]
+    # further peers are drawn from the same split (Kim et al. 2021, question 6)
+    for _ in range(1, setting.num_peers):
+        peers.append(population.parameters[torch.randint(personas, (personas,), generator=generator)])
+    own, rates = parameters.expand(personas, -1).clone(), own_lr.expand(personas, -1)
+    if setting.experiment.agent == "tabular-exact":
+        rewards = _exact_rewards(setting, [own, *peers], rates)
+        empty = torch.zeros(rewards.shape[0], 2, setting.game.num_states, max(setting.game.action_counts))
+        return MetaTest(rewards[None, :, 0], rewards[None, :, 1], empty, population.groups, population.group_names)
+    played = []
+    for repeat in range(repeats):
+        played.append(_play_chain(setting, [own, *peers], rates, split, seed, round_number * repeats + repeat))
+    frequencies = sum(_frequencies(setting, positions) for positions in played)
+    assert isinstance(frequencies, Tensor)
+    by_player = [
+        torch.stack([torch.stack([p.trajectories.rewards[player].mean((0, 2)) for p in ps]) for ps in played])
+        for player in (0, 1)
+    ]
+    return MetaTest(by_player[0], by_player[1], frequencies, population.groups, population.group_names)
+
+
+def _play_chain(
+    setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor, split: str, seed: int, round_number: int
+) -> list[Position]:
+    experiment = setting.experiment
+
+    def sampler(position: int, rows: Sequence[Tensor]):  # type: ignore[no-untyped-def]
+        keys = random_keys(seed, split, round_number, position, len(own_lr))
+        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
+
+    return unroll(experiment, setting.game, setting.policies, parameters, own_lr, sampler, differentiable=False)
+
+
+def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor) -> Tensor:
+    experiment, policies = setting.experiment, setting.policies
+    positions = unroll_exact(
+        setting.game,
+        policies,  # type: ignore[arg-type]
+        parameters,
+        own_lr,
+        experiment.peer_lr,
+        experiment.chain_length,
+        experiment.discount,
+        experiment.terms,
+        differentiable=False,
+    )
+    return mean_rewards(setting.game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
+
+
+def _frequencies(setting: Setting, positions: Sequence[Position]) -> Tensor:
+    """Counts (L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer."""
+    num_states, num_actions = setting.game.num_states, max(setting.game.action_counts)
+    counts = []
+    for position in positions:
+        states, actions = position.trajectories.states[:2], position.trajectories.actions[:2]
+        cells = (states * num_actions + actions).flatten(1)
+        counts.append([torch.bincount(row, minlength=num_states * num_actions) for row in cells])
+    stacked = torch.stack([torch.stack(pair) for pair in counts])
+    return stacked.view(len(positions), 2, num_states, num_actions).to(torch.float64)

@@ -1,0 +1,94 @@
+"""The chain of joint policies with exact values: tabular agents, no sampling, autograd through every inner step.
+
+The yardstick for every sampled estimator: its gradient is the meta-gradient of equation 3 in Kim et al. 2021, where
+phi_{l+1} is a function of the *expected* policy gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamrl.games.exact import exact_values, expected_rewards
+from mamrl.games.matrix import MatrixGame
+from mamrl.meta import Algorithm
+from mamrl.policies import TabularPolicy
+
+
+@dataclass(frozen=True, eq=False)
+class ExactPosition:
+    """One link: joint parameters phi_l, each (M, P_a), and every agent's discounted return (n, M)."""
+
+    parameters: Sequence[Tensor]
+    values: Tensor
+
+
+def unroll_exact(
+    game: MatrixGame,
+    policies: Sequence[TabularPolicy],
+    parameters: Sequence[Tensor],
+    own_lr: Tensor,
+    peer_lr: float,
+    chain_length: int,
+    discount: float,
+    terms: Algorithm,
+    differentiable: bool = True,
+) -> list[ExactPosition]:
+    """Positions 0..L of the exact chain.
+
+    Args:
+        game: any n-player matrix game.
+        policies: each agent's, the meta-agent's first.
+        parameters: phi_0, each agent's rows (M, P_a).
+        own_lr: the meta-agent's inner learning rate by position, (M, L).
+        peer_lr: the peers'.
+        chain_length: L.
+        discount: gamma, below 1.
+        terms: an algorithm's; without ``peer_influence`` the peers' steps do not depend on phi_0^i.
+        differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
+    """
+    rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
+    payoffs = game.payoffs.to(rows[0].dtype)
+
+    def values(joint: Sequence[Tensor]) -> Tensor:
+        return exact_values(payoffs, [p.table(row) for p, row in zip(policies, joint, strict=True)], discount)
+
+    positions = []
+    for position in range(chain_length + 1):
+        current = values(rows)
+        positions.append(ExactPosition(rows, current))
+        if position == chain_length:
+            break
+        adapted = []
+        for agent, row in enumerate(rows):
+            if terms.peer_influence:
+                value = current[agent]
+            else:
+                others = [other if a == agent else other.detach() for a, other in enumerate(rows)]
+                value = values(others)[agent]
+            (gradient,) = torch.autograd.grad(value.sum(), row, create_graph=differentiable, retain_graph=True)
+            rate = own_lr[:, position : position + 1] if agent == 0 else peer_lr
+            adapted.append(row + rate * gradient)
+        rows = adapted if differentiable else [row.detach().requires_grad_() for row in adapted]
+    return positions
+
+
+def exact_meta_objective(positions: Sequence[ExactPosition], terms: Algorithm) -> Tensor:
+    """The meta-agent's discounted return over l = 1..L, (M,); over l = 0 alone for agents that do not meta-learn."""
+    values = torch.stack([position.values[0] for position in positions])
+    return values[1:].sum(0) if terms.meta else values[0]
+
+
+def mean_rewards(
+    game: MatrixGame, policies: Sequence[TabularPolicy], positions: Sequence[ExactPosition], horizon: int
+) -> Tensor:
+    """Every agent's expected reward a step over the first ``horizon`` steps, at each position: (L + 1, n, M)."""
+    payoffs = game.payoffs.to(positions[0].values.dtype)
+    result = []
+    for position in positions:
+        logits = [p.table(row.detach()) for p, row in zip(policies, position.parameters, strict=True)]
+        result.append(expected_rewards(payoffs, logits, horizon).mean(0))
+    return torch.stack(result)

@@ -1,0 +1,47 @@
+"""Named experiments: the papers' own settings, and the ones that get to the same place soonest."""
+
+from __future__ import annotations
+
+from mamrl.config import Experiment
+from mamrl.errors import choose
+
+PRESETS: dict[str, Experiment] = {
+    # the published implementation's settings (Kim et al. 2021, appendix; facts on amsgrad and epsilon from its code)
+    "ipd-paper": Experiment(
+        estimator="published",
+        inner_objective="dice",
+        adam_eps=1e-3,
+        amsgrad=True,
+        entropy_weight=0.5,
+        pcgrad=True,
+        chains=5,
+        iterations=2000,
+    ),
+    "ipd": Experiment(
+        estimator="expected",
+        critic="linear",
+        actor_lr=2e-3,
+        own_lr_lr=2e-3,
+        chains=4,
+        iterations=400,
+    ),
+    "ipd-exact": Experiment(
+        estimator="expected",
+        agent="tabular-exact",
+        critic="linear",
+        actor_lr=0.05,
+        own_lr_lr=0.05,
+        chains=40,
+        iterations=300,
+        validation_every=25,
+    ),
+}
+
+
+def preset(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        ValueError: unknown; the sentence gives the nearest name and all of them.
+    """
+    return PRESETS[choose("preset", name, PRESETS)]

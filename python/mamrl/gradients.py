@@ -1,0 +1,47 @@
+"""What happens to the meta-gradients of a batch's chains before the optimiser sees them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def project_conflicting(gradients: Tensor, generator: torch.Generator) -> Tensor:
+    """PCGrad (Yu et al. 2020, algorithm 1): each chain's gradient loses what opposes the others'.
+
+    Every gradient g_i is projected, in random order over j, onto the normal plane of each original g_j with which it
+    conflicts. All of it happens in the span of the gradients, so that only their Gram matrix is needed.
+
+    Args:
+        gradients: (M, P), one row a chain.
+        generator: draws the order.
+
+    Returns:
+        (P,), the mean of the projected gradients.
+    """
+    count = gradients.shape[0]
+    gram = (gradients @ gradients.T).tolist()
+    combination = []
+    for i in range(count):
+        weights = [1.0 if j == i else 0.0 for j in range(count)]
+        for j in torch.randperm(count, generator=generator).tolist():
+            dot = sum(w * row[j] for w, row in zip(weights, gram, strict=True))
+            if j != i and dot < 0 and gram[j][j] > 0:
+                weights[j] -= dot / gram[j][j]
+        combination.append(weights)
+    return (gradients.new_tensor(combination) @ gradients).mean(0)
+
+
+def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
+    """Scales the gradients in place so that their joint norm is at most ``limit`` (0: no limit); returns the norm.
+
+    Raises:
+        FloatingPointError: the norm is NaN or infinite.
+    """
+    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
+    if norm != norm or norm == float("inf"):
+        raise FloatingPointError("the meta-gradient is NaN or infinite")
+    if limit and norm > limit:
+        for gradient in gradients:
+            gradient.mul_(limit / norm)
+    return norm

@@ -1,0 +1,191 @@
+"""The meta-agent that is trained: its parameters, its optimisers, and one meta-gradient step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mamrl import ops
+from mamrl.agents import Setting
+from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
+from mamrl.gradients import clip_by_norm, project_conflicting
+from mamrl.meta import Position, outer_advantages, surrogate, unroll
+from mamrl.rollouts import play, random_keys
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one meta-gradient step saw.
+
+    Attributes:
+        rewards: the meta-agent's mean reward a step at each position, (L + 1,).
+        gradient_norm: before clipping.
+        critic_loss: mean squared error of the value network; 0 without one.
+    """
+
+    rewards: list[float]
+    gradient_norm: float
+    critic_loss: float
+
+
+class Learner:
+    """A meta-agent in training.
+
+    Attributes:
+        parameters: phi_0^i, (P,).
+        own_lr: its inner learning rate by position, (L,).
+        value_parameters: the critic's, (P_v,); empty without one.
+    """
+
+    def __init__(self, setting: Setting, seed: int) -> None:
+        experiment = setting.experiment
+        self.setting, self.seed, self.iteration = setting, seed, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        self.parameters = setting.policies[0].initial(self.generator)
+        if not self.parameters.any():
+            # a table starts near uniform, but not at a point of perfect symmetry
+            self.parameters += 0.1 * torch.randn(self.parameters.shape, generator=self.generator)
+        self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr)
+        network = setting.value_network
+        self.value_parameters = network.initial(self.generator) if network else torch.zeros(0)
+        options: dict[str, Any] = {"eps": experiment.adam_eps, "amsgrad": experiment.amsgrad}
+        self.optimizers = {
+            "actor": torch.optim.Adam([self.parameters], lr=experiment.actor_lr, **options),
+            "own_lr": torch.optim.Adam([self.own_lr], lr=experiment.own_lr_lr, **options),
+            "critic": torch.optim.Adam([self.value_parameters], lr=experiment.critic_lr, **options),
+        }
+
+    def step(self) -> StepRecord:
+        """One meta-gradient step on a batch of fresh chains."""
+        experiment = self.setting.experiment
+        peers = [
+            self.setting.populations["train"].sample(experiment.chains, self.generator)
+            for _ in range(self.setting.num_peers)
+        ]
+        own = self.parameters.expand(experiment.chains, -1).clone().requires_grad_()
+        own_lr = self.own_lr.expand(experiment.chains, -1).clone().requires_grad_()
+        if experiment.agent == "tabular-exact":
+            objective, rewards = self._exact_chain(own, own_lr, peers)
+            critic_loss = 0.0
+        else:
+            objective, rewards, critic_loss = self._sampled_chain(own, own_lr, peers)
+        (-objective).sum().backward()
+        norm = self._ascend(own, own_lr)
+        self.iteration += 1
+        return StepRecord(rewards, norm, critic_loss)
+
+    def _exact_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float]]:
+        experiment, game, policies = self.setting.experiment, self.setting.game, self.setting.policies
+        positions = unroll_exact(
+            game,
+            policies,  # type: ignore[arg-type]
+            [own, *peers],
+            own_lr,
+            experiment.peer_lr,
+            experiment.chain_length,
+            experiment.discount,
+            experiment.terms,
+        )
+        rewards = mean_rewards(game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
+        return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1).tolist()
+
+    def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float], float]:
+        setting, experiment = self.setting, self.setting.experiment
+        value_rows = self.value_parameters.expand(experiment.chains, -1)
+
+        def sampler(position: int, rows):  # type: ignore[no-untyped-def]
+            keys = random_keys(self.seed, "train", self.iteration, position, experiment.chains)
+            return play(
+                setting.game,
+                setting.policies,
+                rows,
+                keys,
+                experiment.num_trajectories,
+                experiment.horizon,
+                setting.value_network,
+                value_rows,
+            )
+
+        chain = experiment if experiment.terms.meta else experiment.replace(chain_length=1)
+        positions = unroll(chain, setting.game, setting.policies, [own, *peers], own_lr, sampler)
+        values = [position.trajectories.values for position in positions]
+        advantages = outer_advantages(
+            chain,
+            setting.game,
+            positions,
+            None if setting.value_network is None else values,  # type: ignore[arg-type]
+        )
+        objective = surrogate(chain, positions, advantages)
+        if experiment.entropy_weight:
+            first = positions[0]
+            entropies = setting.policies[0].entropies(
+                first.parameters[0], first.trajectories.states[0], first.trajectories.recorded_of(0)
+            )
+            objective = objective + experiment.entropy_weight * entropies.mean((0, 2))
+        rewards = [float(position.trajectories.rewards[0].mean()) for position in positions]
+        return objective, rewards, self._fit_critic(positions)
+
+    def _fit_critic(self, positions: list[Position]) -> float:
+        """One gradient step of the value network towards the discounted returns of every position."""
+        network, experiment = self.setting.value_network, self.setting.experiment
+        if network is None:
+            return 0.0
+        leaf = self.value_parameters.clone().requires_grad_()
+        rows = leaf.expand(experiment.chains, -1)
+        loss = torch.zeros(())
+        for position in positions:
+            trajectories = position.trajectories
+            returns = ops.discounted_returns(trajectories.rewards[0], experiment.discount)
+            values = network.outputs(rows, trajectories.states[0], trajectories.values_recorded).squeeze(-1)
+            loss = loss + (values - returns).square().mean() / len(positions)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        clip_by_norm([gradient], experiment.grad_clip)
+        self._apply("critic", self.value_parameters, gradient)
+        return float(loss.detach())
+
+    def _ascend(self, own: Tensor, own_lr: Tensor) -> float:
+        """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""
+        experiment, chains = self.setting.experiment, own.shape[0]
+        assert own.grad is not None
+        lr_gradient = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
+        both = torch.cat([own.grad, lr_gradient], dim=1)
+        if experiment.pcgrad and chains > 1:
+            combined = project_conflicting(both, self.generator)
+        else:
+            combined = both.mean(0)
+        gradients = list(combined.split([own.shape[1], own_lr.shape[1]]))
+        norm = clip_by_norm(gradients, experiment.grad_clip)
+        self._apply("actor", self.parameters, gradients[0])
+        if experiment.learn_own_lr and experiment.terms.own_learning:
+            self._apply("own_lr", self.own_lr, gradients[1])
+        return norm
+
+    def _apply(self, name: str, tensor: Tensor, gradient: Tensor) -> None:
+        tensor.grad = gradient
+        self.optimizers[name].step()
+        tensor.grad = None
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "parameters": self.parameters.clone(),
+            "own_lr": self.own_lr.clone(),
+            "value_parameters": self.value_parameters.clone(),
+            "generator": self.generator.get_state(),
+            "iteration": self.iteration,
+            "seed": self.seed,
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues where :meth:`state` was taken, bit for bit."""
+        self.parameters.copy_(state["parameters"])
+        self.own_lr.copy_(state["own_lr"])
+        self.value_parameters.copy_(state["value_parameters"])
+        self.generator.set_state(state["generator"])
+        self.iteration, self.seed = state["iteration"], state["seed"]
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])

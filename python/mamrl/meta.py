@@ -1,0 +1,287 @@
+"""The chain of joint policies and its meta-gradient: Meta-MAPG, Meta-PG, the ablations, REINFORCE.
+
+phi_0 joint parameters; at each position l = 0..L, K trajectories tau_l of T steps are sampled under phi_l, then every
+agent takes one policy-gradient step to phi_{l+1} (Kim et al. 2021, section 2.2). The meta-agent is player 0; its objective
+is its return over l = 1..L as a function of its own phi_0. ``docs/estimators.md`` derives the three estimators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mamrl import reference
+from mamrl.errors import choose
+from mamrl.estimators import INNER_OBJECTIVES, advantages, linear_baseline
+from mamrl.games.matrix import MatrixGame
+from mamrl.inner import InnerStep, policy_gradients
+from mamrl.policies import Policy
+from mamrl.rollouts import Trajectories
+
+ESTIMATORS = ("published", "expected", "sampled")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Which of the meta-gradient's terms an algorithm keeps (Kim et al. 2021, equation 4).
+
+    Attributes:
+        own_learning: the meta-agent's log-probabilities at l >= 1, through its own inner steps.
+        peer_learning: the peers' log-probabilities at l >= 1, through their inner steps.
+        peer_influence: inner objectives carry the other agents' influence, so that peers' steps depend on phi_0^i.
+        meta: False for agents that are trained for their return over tau_0 alone.
+    """
+
+    own_learning: bool = True
+    peer_learning: bool = True
+    peer_influence: bool = True
+    meta: bool = True
+
+
+ALGORITHMS = {
+    "meta-mapg": Algorithm(),
+    "meta-pg": Algorithm(peer_learning=False, peer_influence=False),
+    "meta-mapg-without-own": Algorithm(own_learning=False),
+    "meta-mapg-without-peer": Algorithm(peer_learning=False),
+    "reinforce": Algorithm(own_learning=False, peer_learning=False, peer_influence=False, meta=False),
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Everything that defines the chain and the estimator of its meta-gradient.
+
+    Attributes:
+        algorithm: a name of ``ALGORITHMS``.
+        estimator: "published", "expected" or "sampled".
+        inner_objective: "loaded-dice" or "dice".
+        num_trajectories: K.
+        horizon: T.
+        chain_length: L, the number of inner steps.
+        discount: gamma.
+        gae_lambda: lambda of the meta-agent's outer advantages.
+        inner_gae_lambda: lambda of loaded DiCE's advantages.
+        discounted_outer: weigh the outer advantage at time t by gamma^t, which makes the estimate one of the discounted
+            return's gradient; the published implementation does not.
+        peer_lr: the peers' inner learning rate.
+        cross_chain_baseline: estimator="sampled" subtracts from a chain's returns the mean of the other chains'.
+    """
+
+    algorithm: str = "meta-mapg"
+    estimator: str = "expected"
+    inner_objective: str = "loaded-dice"
+    num_trajectories: int = 64
+    horizon: int = 150
+    chain_length: int = 7
+    discount: float = 0.96
+    gae_lambda: float = 0.95
+    inner_gae_lambda: float = 0.95
+    discounted_outer: bool = False
+    peer_lr: float = 1.0
+    cross_chain_baseline: bool = True
+
+    def __post_init__(self) -> None:
+        choose("algorithm", self.algorithm, ALGORITHMS)
+        choose("estimator", self.estimator, ESTIMATORS)
+        choose("inner_objective", self.inner_objective, INNER_OBJECTIVES)
+        for name in ("num_trajectories", "horizon", "chain_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("discount", "gae_lambda", "inner_gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number within [0, 1]")
+
+    @property
+    def terms(self) -> Algorithm:
+        return ALGORITHMS[self.algorithm]
+
+    @property
+    def inner_step(self) -> InnerStep:
+        return InnerStep(
+            self.discount,
+            self.inner_gae_lambda,
+            self.inner_objective,
+            self.terms.peer_influence,
+            frozen_weights=self.estimator == "sampled",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Position:
+    """One link of the chain: joint parameters phi_l, what was sampled under them, and its log-probabilities.
+
+    Attributes:
+        parameters: each agent's rows (M, P_a).
+        trajectories: tau_l.
+        log_probs: each agent's (T, M, K), differentiable in phi_0.
+    """
+
+    parameters: Sequence[Tensor]
+    trajectories: Trajectories
+    log_probs: Sequence[Tensor]
+
+
+Sampler = Callable[[int, Sequence[Tensor]], Trajectories]
+
+
+def unroll(
+    chain: Chain,
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    own_lr: Tensor,
+    sampler: Sampler,
+    differentiable: bool = True,
+) -> list[Position]:
+    """Runs the chain: positions 0..L.
+
+    Args:
+        chain: its settings.
+        game: the game that is played.
+        policies: each agent's, the meta-agent's first.
+        parameters: phi_0, each agent's rows (M, P_a).
+        own_lr: the meta-agent's inner learning rate by position, (M, L).
+        sampler: (position, joint parameters) -> trajectories; one that returns recorded trajectories makes the chain a
+            function of its parameters alone.
+        differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
+    """
+    rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
+    positions: list[Position] = []
+    for position in range(chain.chain_length + 1):
+        trajectories = sampler(position, rows)
+        if trajectories.states.shape[1] != chain.horizon or trajectories.states.shape[3] != chain.num_trajectories:
+            raise ValueError(
+                f"trajectories at position {position} have T = {trajectories.states.shape[1]} and K = "
+                f"{trajectories.states.shape[3]}, expected horizon {chain.horizon} and {chain.num_trajectories}"
+            )
+        log_probs = [
+            policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
+            for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
+        ]
+        positions.append(Position(rows, trajectories, log_probs))
+        if position < chain.chain_length:
+            gradients = policy_gradients(
+                chain.inner_step, rows, log_probs, trajectories, game.num_states, differentiable
+            )
+            rates = [own_lr[:, position : position + 1]] + [chain.peer_lr] * (len(rows) - 1)
+            rows = [row + rate * gradient for row, rate, gradient in zip(rows, rates, gradients, strict=True)]
+            if not differentiable:
+                rows = [row.detach().requires_grad_() for row in rows]
+    return positions
+
+
+def meta_objective(
+    chain: Chain,
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    own_lr: Tensor,
+    trajectories: Sequence[Trajectories],
+    values: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """The meta-gradient's surrogate (M,) as a function of given trajectories, parameters and learning rates.
+
+    Its gradient in ``parameters[0]`` is the estimate of the meta-gradient; anyone can check it against an exact one, as
+    tests/test_meta_oracle.py does.
+
+    Args:
+        chain: its settings.
+        game: the game that was played.
+        policies: each agent's, the meta-agent's first.
+        parameters: phi_0, each agent's rows (M, P_a).
+        own_lr: (M, L).
+        trajectories: tau_0..tau_L.
+        values: the meta-agent's state values (T, M, K) at each position; None fits a linear baseline to each tau_l.
+    """
+    if len(trajectories) != chain.chain_length + 1:
+        raise ValueError(f"got {len(trajectories)} trajectories, expected chain_length + 1 = {chain.chain_length + 1}")
+    positions = unroll(chain, game, policies, parameters, own_lr, lambda position, _: trajectories[position])
+    return surrogate(chain, positions, outer_advantages(chain, game, positions, values))
+
+
+def outer_advantages(
+    chain: Chain, game: MatrixGame, positions: Sequence[Position], values: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """The meta-agent's generalized advantages A_l (T, M, K) at each position, constants of the estimator."""
+    result = []
+    for index, position in enumerate(positions):
+        states, rewards = position.trajectories.states[0], position.trajectories.rewards[0]
+        if values is None:
+            baseline = linear_baseline(states, rewards, game.num_states, chain.discount)
+        else:
+            baseline = values[index]
+        advantage = advantages(rewards, baseline.detach(), chain.discount, chain.gae_lambda)
+        if chain.discounted_outer:
+            advantage = advantage * reference.discount_powers(advantage, chain.discount)
+        result.append(advantage)
+    return result
+
+
+def surrogate(chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
+    """The estimator's sum of weighted log-probabilities (M,), from outer advantages ``weights`` (T, M, K) by position."""
+    own = [position.log_probs[0] for position in positions]
+    peers = [sum(position.log_probs[1:], torch.zeros_like(own[0])) for position in positions]
+    if not chain.terms.meta:
+        return _aligned(weights[0], own[0])
+    if chain.estimator == "published":
+        return _published(chain, own, peers, weights)
+    if chain.estimator == "expected":
+        return _expected(chain, own, peers, weights)
+    return _sampled(chain, own, positions, weights)
+
+
+def _published(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """sum_{m=1..L} mean_k sum_t A_m (own_0 + sum_{l=1..m} own_l + sum_{l=1..m} peers_l) / (L + 1).
+
+    By linearity position l needs one weight, sum_{m >= max(l, 1)} A_m.
+    """
+    total = torch.zeros_like(weights[0][0, :, 0])
+    later = torch.zeros_like(weights[0])
+    for position in range(chain.chain_length, -1, -1):
+        if position > 0:
+            later = later + weights[position]
+        if position == 0 or chain.terms.own_learning:
+            total = total + _aligned(later, own[position])
+        if position > 0 and chain.terms.peer_learning:
+            total = total + _aligned(later, peers[position])
+    return total / (chain.chain_length + 1)
+
+
+def _expected(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """sum_{m=1..L} mean_k sum_t A_m (own_m + peers_m): phi_{l+1} is a function of the expected gradient."""
+    total = torch.zeros_like(weights[0][0, :, 0])
+    for position in range(1, chain.chain_length + 1):
+        if chain.terms.own_learning:
+            total = total + _aligned(weights[position], own[position])
+        if chain.terms.peer_learning:
+            total = total + _aligned(weights[position], peers[position])
+    return total
+
+
+def _sampled(chain: Chain, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
+    """phi_{l+1} is a function of the K trajectories drawn, whose probability phi_0 changes.
+
+    Position l's own log-probability of all K trajectories is weighed by the mean return of every later tau_m less a
+    baseline, the mean over the other chains; at l = m each trajectory's by its own advantages. The peers' sum is zero.
+    """
+    total = torch.zeros_like(weights[0][0, :, 0])
+    later = torch.zeros_like(total)
+    for position in range(chain.chain_length, -1, -1):
+        if position > 0 and chain.terms.own_learning:
+            total = total + _aligned(weights[position], own[position])
+        if position == 0 or chain.terms.own_learning:
+            total = total + later * own[position].sum((0, 2))
+        rewards = positions[position].trajectories.rewards[0]
+        returns = (rewards * reference.discount_powers(rewards, chain.discount)).sum(0).mean(-1)
+        if chain.cross_chain_baseline and len(returns) > 1:
+            returns = returns - (returns.sum() - returns) / (len(returns) - 1)
+        later = later + returns
+    return total
+
+
+def _aligned(weights: Tensor, log_probs: Tensor) -> Tensor:
+    """mean_k sum_t of weights times log-probabilities, time by time and trajectory by trajectory: (T, M, K)^2 -> (M,)."""
+    return (weights * log_probs).sum(0).mean(-1)

@@ -1,0 +1,180 @@
+"""DiCE objectives by their weights: value, gradient and Hessian-vector product, one pass over time each.
+
+The gradient does not depend on the log-probabilities' values, only the estimator's meaning does: they are passed on
+so that autograd knows what each derivative is to be differentiated in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mamrl.ops import _checks
+from mamrl.ops._call import call
+
+_dice = torch.ops.mamrl.dice_objective.default
+_loaded_dice = torch.ops.mamrl.loaded_dice_objective.default
+_gradient = torch.ops.mamrl.dice_gradient.default
+_hessian_product = torch.ops.mamrl.dice_hessian_product.default
+
+_WHY_CONSTANT = "DiCE holds it constant"
+
+
+def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discount: float) -> Tensor:
+    """The DiCE objective with a baseline (Foerster et al. 2018c, equations 4 and 8).
+
+        S = mean_k sum_t box(sum_{s<=t} D_s) g^t r_t + mean_k sum_t (1 - box(D_t)) g^t b_t,    box(x) = exp(x - stop(x))
+
+    Its value is the mean discounted return; with R_t = sum_{s>=t} g^s r_s its derivatives are
+
+        dS / dD_t = (R_t - g^t b_t) / K,         d2S / dD_t dD_s = (R_max(t,s) - [t = s] g^t b_t) / K
+
+    A third derivative raises RuntimeError: it is another number than these ops hold.
+
+    Args:
+        log_probs: D (T, M, K) float32 or float64, the summed log-probabilities of the agents whose influence is to be
+            differentiated; or (T, K).
+        rewards: r, of the same shape and dtype; a constant of the estimator.
+        baseline: b, of the same shape and dtype; a constant of the estimator.
+        discount: g, in [0, 1].
+
+    Returns:
+        S (M,), or a scalar for (T, K).
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: a shape, a device or discount is not as above, or rewards or baseline require grad.
+    """
+    _check_log_probs(log_probs, discount)
+    _check_constant("rewards", rewards, log_probs)
+    _check_constant("baseline", baseline, log_probs)
+    if log_probs.dim() == 2:
+        tensors = (x.unsqueeze(1) for x in (log_probs, rewards, baseline))
+        return call(_dice, *tensors, discount)[0].squeeze(0)
+    return call(_dice, log_probs, rewards, baseline, discount)[0]
+
+
+def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float) -> Tensor:
+    """The Loaded DiCE objective (Farquhar et al. 2019, equation 11), less its constant.
+
+        S = mean_k sum_t (box(sum_{s<=t} D_s) - box(sum_{s<t} D_s)) g^t A_t,    box(x) = exp(x - stop(x))
+
+    Its value is zero; its derivatives are
+
+        dS / dD_t = g^t A_t / K,         d2S / dD_t dD_s = g^max(t,s) A_max(t,s) / K
+
+    A third derivative raises RuntimeError: it is another number than these ops hold.
+
+    Args:
+        log_probs: D (T, M, K) float32 or float64, the summed log-probabilities of the agents whose influence is to be
+            differentiated; or (T, K).
+        advantages: A, of the same shape and dtype; a constant of the estimator.
+        discount: g, in [0, 1].
+
+    Returns:
+        S (M,), or a scalar for (T, K).
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: a shape, a device or discount is not as above, or advantages require grad.
+    """
+    _check_log_probs(log_probs, discount)
+    _check_constant("advantages", advantages, log_probs)
+    if log_probs.dim() == 2:
+        return call(_loaded_dice, log_probs.unsqueeze(1), advantages.unsqueeze(1), discount)[0].squeeze(0)
+    return call(_loaded_dice, log_probs, advantages, discount)[0]
+
+
+def _check_log_probs(log_probs: Tensor, discount: float) -> None:
+    _checks.floating("log_probs", log_probs)
+    if log_probs.dim() not in (2, 3):
+        raise ValueError(f"log_probs has shape {tuple(log_probs.shape)}, expected (T, M, K) or (T, K)")
+    if log_probs.shape[-1] == 0:
+        raise ValueError("log_probs has no trajectory, expected K at least 1")
+    _checks.fraction("discount", discount)
+
+
+def _check_constant(name: str, tensor: Tensor, log_probs: Tensor) -> None:
+    _checks.like(name, tensor, "log_probs", log_probs)
+    _checks.shape(name, tensor, log_probs.shape, " as log_probs")
+    _checks.constant(name, tensor, _WHY_CONSTANT)
+
+
+@torch.library.register_fake("mamrl::dice_objective")
+def _(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discount: float) -> tuple[Tensor, Tensor]:
+    return log_probs.new_empty(log_probs.shape[1]), log_probs.new_empty(log_probs.shape)
+
+
+@torch.library.register_fake("mamrl::loaded_dice_objective")
+def _(log_probs: Tensor, advantages: Tensor, discount: float) -> tuple[Tensor, Tensor]:
+    return log_probs.new_empty(log_probs.shape[1]), log_probs.new_empty(log_probs.shape)
+
+
+@torch.library.register_fake("mamrl::dice_gradient")
+def _(log_probs: Tensor, grad: Tensor, pair_weights: Tensor, baseline: Tensor | None, discount: float) -> Tensor:
+    return log_probs.new_empty(log_probs.shape)
+
+
+@torch.library.register_fake("mamrl::dice_hessian_product")
+def _(
+    log_probs: Tensor,
+    vector: Tensor,
+    grad: Tensor,
+    pair_weights: Tensor,
+    baseline: Tensor | None,
+    discount: float,
+) -> tuple[Tensor, Tensor]:
+    return log_probs.new_empty(log_probs.shape), grad.new_empty(grad.shape)
+
+
+def _setup_dice(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    log_probs, _, baseline, ctx.discount = inputs
+    _setup_objective(ctx, log_probs, baseline, output)
+
+
+def _setup_loaded_dice(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    log_probs, _, ctx.discount = inputs
+    _setup_objective(ctx, log_probs, None, output)
+
+
+def _setup_objective(ctx: Any, log_probs: Tensor, baseline: Tensor | None, output: tuple[Tensor, Tensor]) -> None:
+    _, pair_weights = output
+    if any(ctx.needs_input_grad[1:-1]):
+        raise RuntimeError("mamrl: rewards, baseline or advantages require grad, but DiCE holds them constant")
+    ctx.mark_non_differentiable(pair_weights)
+    ctx.save_for_backward(log_probs, pair_weights, baseline)
+
+
+def _differentiate_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    log_probs, pair_weights, baseline = ctx.saved_tensors
+    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None, None
+
+
+def _differentiate_loaded_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    log_probs, pair_weights, baseline = ctx.saved_tensors
+    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None
+
+
+def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.discount = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate_gradient(ctx: Any, vector: Tensor) -> tuple[Tensor | None, ...]:
+    log_probs, grad, pair_weights, baseline = ctx.saved_tensors
+    product, grad_grad = _hessian_product(log_probs, vector, grad, pair_weights, baseline, ctx.discount)
+    return product, grad_grad, None, None, None
+
+
+def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
+    raise RuntimeError("mamrl: DiCE objectives have two derivatives here, and a third was asked for")
+
+
+torch.library.register_autograd("mamrl::dice_objective", _differentiate_dice, setup_context=_setup_dice)
+torch.library.register_autograd(
+    "mamrl::loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice
+)
+torch.library.register_autograd("mamrl::dice_gradient", _differentiate_gradient, setup_context=_setup_gradient)
+torch.library.register_autograd("mamrl::dice_hessian_product", _refuse_third)

@@ -1,0 +1,280 @@
+"""The LSTM with its output layer, every chain with its own weights: twice differentiable, one kernel a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mamrl.ops import _checks
+from mamrl.ops._call import call
+
+_lstm = torch.ops.mamrl.lstm.default
+_recorded = torch.ops.mamrl.lstm_recorded.default
+_backward = torch.ops.mamrl.lstm_backward.default
+_double_backward = torch.ops.mamrl.lstm_double_backward.default
+
+
+def lstm(
+    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+) -> Tensor:
+    """Outputs of an LSTM (Hochreiter and Schmidhuber 1997) that starts at zero, with a linear head at every step.
+
+        a_t = x_t + W h_{t-1},    c_t = s(a_f) c_{t-1} + s(a_i) tanh(a_g),    h_t = s(a_o) tanh(c_t),    y_t = V h_t + b
+
+    Gates stand in torch's order i, f, g, o. Twice differentiable in all weights; a third derivative raises
+    RuntimeError.
+
+    Args:
+        gate_inputs: x, the input's share of the gates, biases included; float32 or float64. With states a table
+            (M, S, 4N), one row a state; without, (T, M, K, 4N).
+        states: (T, M, K) int64, each in [0, S); or None.
+        recurrent_weight: W (M, 4N, N).
+        head_weight: V (M, A, N).
+        head_bias: b (M, A).
+
+    Returns:
+        y (T, M, K, A).
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: a shape or a device is not as above, or a state is outside [0, S).
+    """
+    _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
+    return call(_lstm, gate_inputs, states, recurrent_weight, head_weight, head_bias)[0]
+
+
+def lstm_recorded(
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor,
+    outputs: Tensor,
+    saved: Tensor,
+) -> Tensor:
+    """:func:`lstm` where a rollout has run it already: returns ``outputs``, differentiable, and computes nothing again.
+
+    Args:
+        gate_inputs, states, recurrent_weight, head_weight, head_bias: as in :func:`lstm`, of the values that the
+            rollout had; with others the derivatives are silently those of no function.
+        outputs: (T, M, K, A), from :func:`mamrl.ops.matrix_game_rollout`.
+        saved: what stands beside it there.
+
+    Returns:
+        A copy of outputs (T, M, K, A).
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: a shape or a device is not as above, or a state is outside [0, S).
+    """
+    horizon, chains, trajectories = _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
+    _checks.like("outputs", outputs, "gate_inputs", gate_inputs)
+    _checks.like("saved", saved, "gate_inputs", gate_inputs)
+    num_outputs, units = head_weight.shape[1:]
+    _checks.shape("outputs", outputs, (horizon, chains, trajectories, num_outputs))
+    _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _padded(units)))
+    return call(_recorded, gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved)
+
+
+def lstm_policy(
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor,
+    actions: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of actions (T, M, K) int64 and entropies in nats, (T, M, K) each, of an LSTM policy's softmax.
+
+    The other arguments and what is raised: as in :func:`lstm`, whose A outputs are the logits.
+    """
+    logits = lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)
+    _checks.indices("actions", actions)
+    _checks.shape("actions", actions, tuple(logits.shape[:-1]))
+    logs = torch.log_softmax(logits, dim=-1)
+    return logs.gather(-1, actions.unsqueeze(-1)).squeeze(-1), -(logs.exp() * logs).sum(-1)
+
+
+def lstm_value(
+    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+) -> Tensor:
+    """Values (T, M, K) of an LSTM with one output; the arguments and what is raised: as in :func:`lstm`."""
+    outputs = lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)
+    if outputs.shape[-1] != 1:
+        raise ValueError(f"head_weight has {outputs.shape[-1]} outputs, expected 1 of a value network")
+    return outputs.squeeze(-1)
+
+
+def _check(
+    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+) -> tuple[int, int, int]:
+    """Returns (T, M, K)."""
+    _checks.floating("gate_inputs", gate_inputs)
+    for name, tensor in (
+        ("recurrent_weight", recurrent_weight),
+        ("head_weight", head_weight),
+        ("head_bias", head_bias),
+    ):
+        _checks.like(name, tensor, "gate_inputs", gate_inputs)
+    if recurrent_weight.dim() != 3 or recurrent_weight.shape[-1] == 0:
+        raise ValueError(f"recurrent_weight has shape {tuple(recurrent_weight.shape)}, expected (M, 4N, N) with N >= 1")
+    chains, _, units = recurrent_weight.shape
+    _checks.shape("recurrent_weight", recurrent_weight, (chains, 4 * units, units), ", that is (M, 4N, N)")
+    if head_weight.dim() != 3 or head_weight.shape[1] == 0:
+        raise ValueError(f"head_weight has shape {tuple(head_weight.shape)}, expected (M, A, N) with A >= 1")
+    _checks.shape("head_weight", head_weight, (chains, head_weight.shape[1], units), ", that is (M, A, N)")
+    _checks.shape("head_bias", head_bias, (chains, head_weight.shape[1]), ", that is (M, A)")
+    if states is None:
+        if gate_inputs.dim() != 4:
+            raise ValueError(
+                f"gate_inputs has shape {tuple(gate_inputs.shape)}, expected (T, M, K, 4N) where states is None"
+            )
+        horizon, _, trajectories, _ = gate_inputs.shape
+        _checks.shape("gate_inputs", gate_inputs, (horizon, chains, trajectories, 4 * units), ", that is (T, M, K, 4N)")
+        return horizon, chains, trajectories
+    _checks.indices("states", states)
+    _checks.same_device("states", states, "gate_inputs", gate_inputs)
+    if gate_inputs.dim() != 3 or gate_inputs.shape[1] == 0:
+        raise ValueError(f"gate_inputs has shape {tuple(gate_inputs.shape)}, expected a table (M, S, 4N) with states")
+    _checks.shape("gate_inputs", gate_inputs, (chains, gate_inputs.shape[1], 4 * units), ", that is (M, S, 4N)")
+    if states.dim() != 3 or states.shape[1] != chains:
+        raise ValueError(
+            f"states has shape {tuple(states.shape)}, expected (T, M, K) with M = {chains} as recurrent_weight"
+        )
+    return states.shape[0], chains, states.shape[2]
+
+
+def _padded(units: int) -> int:
+    """Units as the kernels keep them: a multiple of every SIMD level's lanes."""
+    return (units + 15) // 16 * 16
+
+
+def _steps(gate_inputs: Tensor, states: Tensor | None) -> tuple[int, int, int]:
+    horizon, chains, trajectories = gate_inputs.shape[:3] if states is None else states.shape
+    return horizon, chains, trajectories
+
+
+@torch.library.register_fake("mamrl::lstm")
+def _(
+    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    steps = _steps(gate_inputs, states)
+    outputs = gate_inputs.new_empty(*steps, head_weight.shape[1])
+    return outputs, gate_inputs.new_empty(*steps, 5, _padded(recurrent_weight.shape[2]))
+
+
+@torch.library.register_fake("mamrl::lstm_recorded")
+def _(
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor,
+    outputs: Tensor,
+    saved: Tensor,
+) -> Tensor:
+    return outputs.new_empty(outputs.shape)
+
+
+@torch.library.register_fake("mamrl::lstm_backward")
+def _(
+    grad_outputs: Tensor,
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    saved: Tensor,
+) -> tuple[Tensor, ...]:
+    return (
+        gate_inputs.new_empty(gate_inputs.shape),
+        recurrent_weight.new_empty(recurrent_weight.shape),
+        head_weight.new_empty(head_weight.shape),
+        head_weight.new_empty(head_weight.shape[:2]),
+        gate_inputs.new_empty(*_steps(gate_inputs, states), 2, _padded(recurrent_weight.shape[2])),
+    )
+
+
+@torch.library.register_fake("mamrl::lstm_double_backward")
+def _(
+    dir_gate_inputs: Tensor,
+    dir_recurrent_weight: Tensor,
+    dir_head_weight: Tensor,
+    dir_head_bias: Tensor,
+    grad_outputs: Tensor,
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    saved: Tensor,
+    adjoints: Tensor,
+) -> tuple[Tensor, ...]:
+    return (
+        grad_outputs.new_empty(grad_outputs.shape),
+        gate_inputs.new_empty(gate_inputs.shape),
+        recurrent_weight.new_empty(recurrent_weight.shape),
+        head_weight.new_empty(head_weight.shape),
+    )
+
+
+def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    gate_inputs, states, recurrent_weight, head_weight, _ = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(gate_inputs, states, recurrent_weight, head_weight, output[1])
+
+
+def _setup_recorded(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    gate_inputs, states, recurrent_weight, head_weight, _, _, saved = inputs
+    if any(ctx.needs_input_grad[5:7]):
+        raise RuntimeError("mamrl: outputs or saved require grad, but they are constants that a rollout recorded")
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(gate_inputs, states, recurrent_weight, head_weight, saved)
+
+
+def _weight_gradients(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    """In the order of the inputs; states have none."""
+    if grad_outputs is None:
+        return None, None, None, None, None
+    gate_inputs, states, recurrent_weight, head_weight, saved = ctx.saved_tensors
+    grads = _backward(grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved)
+    return grads[0], None, grads[1], grads[2], grads[3]
+
+
+def _differentiate_lstm(ctx: Any, grad_outputs: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
+    return _weight_gradients(ctx, grad_outputs)
+
+
+def _differentiate_recorded(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    return (*_weight_gradients(ctx, grad_outputs), None, None)
+
+
+def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.mark_non_differentiable(output[4])
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs, output[4])
+
+
+def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Of <directions, lstm_backward>; saved and adjoints are functions of the weights, so their derivative is in it."""
+    if all(direction is None for direction in directions[:4]):
+        return None, None, None, None, None, None
+    grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
+    shapes = (gate_inputs.shape, recurrent_weight.shape, head_weight.shape, head_weight.shape[:2])
+    filled = [
+        gate_inputs.new_zeros(shape) if direction is None else direction
+        for direction, shape in zip(directions[:4], shapes, strict=True)
+    ]
+    grads = _double_backward(*filled, grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints)
+    return grads[0], grads[1], None, grads[2], grads[3], None
+
+
+def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
+    raise RuntimeError("mamrl: the LSTM has two derivatives here, and a third was asked for")
+
+
+torch.library.register_autograd("mamrl::lstm", _differentiate_lstm, setup_context=_setup_lstm)
+torch.library.register_autograd("mamrl::lstm_recorded", _differentiate_recorded, setup_context=_setup_recorded)
+torch.library.register_autograd("mamrl::lstm_backward", _differentiate_backward, setup_context=_setup_backward)
+torch.library.register_autograd("mamrl::lstm_double_backward", _refuse_third)

@@ -1,0 +1,96 @@
+"""Figures. matplotlib is an extra: it is asked for here only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mamrl.checkpoint import write_whole
+from mamrl.evaluation import MetaTest, confidence_interval
+
+if TYPE_CHECKING:
+    from mamrl.runs import Run
+
+TITLES = {
+    "meta-mapg": "Meta-MAPG",
+    "meta-pg": "Meta-PG",
+    "meta-mapg-without-own": "without own learning",
+    "meta-mapg-without-peer": "without peer learning",
+    "reinforce": "REINFORCE",
+    "lola-dice": "LOLA-DiCE",
+}
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot on a backend that needs no screen.
+
+    Raises:
+        ImportError: matplotlib is missing; says how to install it.
+    """
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError("plots need matplotlib: pip install 'mamrl[plot]'") from None
+    return plt
+
+
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Writes a figure whole, in the format of its suffix."""
+    write_whole(Path(path), lambda temporary: figure.savefig(temporary, dpi=150, bbox_inches="tight"))
+    pyplot().close(figure)
+
+
+def curve_label(run: Run) -> str:
+    """The algorithm, and the agent where it is not the papers' LSTM."""
+    experiment = run.setting.experiment
+    agents = {"lstm": "", "tabular": ", tabular", "tabular-exact": ", exact values"}
+    return TITLES.get(experiment.algorithm, experiment.algorithm) + agents[experiment.agent]
+
+
+def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> None:
+    """Reward by chain position, one panel for each group of peers (Kim et al. 2021, figures 5a and 5b).
+
+    Args:
+        tests: runs and their meta-tests; runs with the same label make one curve.
+        path: where the picture goes.
+
+    Raises:
+        ValueError: the runs played different games.
+    """
+    plt = pyplot()
+    games = {run.setting.experiment.game for run, _ in tests}
+    if len(games) != 1:
+        raise ValueError(f"the runs played different games ({', '.join(sorted(games))}); plot them apart")
+    curves: dict[str, list[MetaTest]] = {}
+    for run, test in tests:
+        curves.setdefault(curve_label(run), []).append(test)
+    names = tests[0][1].group_names
+    figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 3.6), sharey=True, squeeze=False)
+    for group, (name, axis) in enumerate(zip(names, axes[0], strict=True)):
+        for index, (label, results) in enumerate(curves.items()):
+            _band(axis, results, group, label, f"C{index}")
+        axis.set_title(f"against {name} peers")
+        axis.set_xlabel("position in the chain of joint policies")
+        axis.grid(alpha=0.3)
+    axes[0][0].set_ylabel("mean reward a step")
+    axes[0][-1].legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def _band(axis: Any, results: Sequence[MetaTest], group: int, label: str, color: str) -> None:
+    samples = [test.rewards.mean(0)[:, test.groups == group] for test in results]
+    # over runs where there are several, over personas otherwise
+    table: Tensor = torch.stack([s.mean(-1) for s in samples], dim=-1) if len(samples) > 1 else samples[0]
+    intervals = [confidence_interval(row) for row in table]
+    mean = torch.tensor([m for m, _ in intervals])
+    half = torch.tensor([h for _, h in intervals]).nan_to_num()
+    positions = torch.arange(len(mean))
+    axis.plot(positions.numpy(), mean.numpy(), color=color, label=label, marker="o", markersize=3)
+    axis.fill_between(positions.numpy(), (mean - half).numpy(), (mean + half).numpy(), color=color, alpha=0.2, lw=0)

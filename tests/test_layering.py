@@ -1,0 +1,72 @@
+"""Data flows one way: a module imports only from what stands before it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "python" / "mamrl"
+# from the ground up; modules of one row do not import each other's rows above
+LAYERS = [
+    ["_load", "errors", "checkpoint", "reference"],
+    ["ops"],
+    ["games"],
+    ["policies"],
+    ["module_policy"],
+    ["personas"],
+    ["rollouts"],
+    ["estimators"],
+    ["inner"],
+    ["meta", "gradients"],
+    ["exact_chain"],
+    ["shaping"],
+    ["config"],
+    ["agents"],
+    ["learner", "evaluation"],
+    ["runs", "training", "plotting"],
+    ["envs"],
+    ["experiments"],
+    ["cli"],
+    ["__main__"],
+]
+ORDER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts != ("__init__",):
+            yield path, parts[0]
+
+
+def imported(path: Path):
+    """The top-level parts of mamrl that a file imports when it is run, type-checking blocks left out."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mamrl":
+            rest = node.module.split(".")[1:]
+            yield from rest[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                if parts[0] == "mamrl" and len(parts) > 1:
+                    yield parts[1]
+
+
+@pytest.mark.parametrize(("path", "top"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_module_imports_only_from_what_stands_before_it(path, top):
+    assert top in ORDER, f"{top} has no place in the order of layers"
+    for name in imported(path):
+        if name not in ORDER:  # a constant of the package, such as __version__
+            continue
+        assert ORDER[name] <= ORDER[top], f"{path.name} ({top}) imports {name}"
