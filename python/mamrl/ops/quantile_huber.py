@@ -50,7 +50,7 @@ def quantile_huber(predicted: Tensor, target: Tensor) -> Tensor:
         )
     if not 1 <= target.shape[-1] <= 256 or predicted.shape[-1] < 1:
         raise ValueError(f"1 to 256 quantiles are needed, but target has {target.shape[-1]}")
-    rows = _QuantileHuber.apply(predicted.flatten(0, -2), target.flatten(0, -2))
+    rows = _QuantileHuber.apply(predicted.reshape(-1, predicted.shape[-1]), target.reshape(-1, target.shape[-1]))
     loss: Tensor = rows.reshape(predicted.shape[:-1])
     return loss
 

@@ -10,6 +10,7 @@ agents follow. Both are normalised by ``1 - g`` (appendix A), condition on each 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from mamrl.games.differentiable import DifferentiableGame
 from mamrl.ops.quantile_huber import quantile_huber
+from mamrl.shaping.gradients import leaves
 from mamrl.shaping.networks import PairNetwork
 from mamrl.shaping.training import Progress, TrainingState, run_training
 
@@ -67,9 +69,7 @@ class MetaValueSettings:
         if self.policy_init not in ("uniform", "normal"):
             raise ValueError(f"policy_init must be 'uniform' or 'normal', but {self.policy_init!r} was given")
         if min(self.loops, self.strides, self.steps, self.batch) < 1 or self.explore_steps < 0:
-            raise ValueError(
-                "loops, strides, steps and batch must be at least 1, and explore_steps at least 0"
-            )
+            raise ValueError("loops, strides, steps and batch must be at least 1, and explore_steps at least 0")
         if not 0 <= self.trace <= 1 or not 0 <= self.flip_probability <= 1:
             raise ValueError("trace and flip_probability must be in [0, 1]")
 
@@ -117,21 +117,21 @@ def lambda_targets(rewards: Tensor, following: Tensor, gamma: Tensor, trace: flo
 
 
 def follow(
-    network: PairNetwork, game: DifferentiableGame, settings: MetaValueSettings, x: Tensor, gamma: Tensor
+    network: PairNetwork, game: DifferentiableGame, formulation: str, x: Tensor, gamma: Tensor
 ) -> tuple[Tensor, Tensor | None]:
     """The direction that agents with meta-values follow.
 
     Args:
         network: V or U.
         game: Of two players.
-        settings: Names the formulation.
+        formulation: "V" or "U".
         x: ``(2, B, D)`` both players' policies.
         gamma: ``(2, B)`` their discounts.
 
     Returns:
         The direction ``(2, B, D)``, and the game's values ``(2, B)`` where they came with it.
     """
-    if settings.formulation == "V":
+    if formulation == "V":
         return network.own_gradient(x, gamma), None
     values, naive = game.values_and_gradients((x[0], x[1]))
     return torch.stack(naive) + gamma.unsqueeze(-1) * network.own_gradient(x, gamma), values
@@ -142,12 +142,11 @@ def draw_discounts(batch: int, generator: torch.Generator) -> Tensor:
     return torch.sin(torch.rand(2, batch, generator=generator) * (torch.pi / 2)).square()
 
 
-def draw_policies(size: int, settings: MetaValueSettings, generator: torch.Generator) -> Tensor:
-    """Both players' initial policies ``(2, B, D)``."""
-    shape = (2, settings.batch, size)
-    if settings.policy_init == "normal":
-        return settings.policy_scale * torch.randn(shape, generator=generator)
-    return settings.policy_scale * (2 * torch.rand(shape, generator=generator) - 1)
+def draw_policies(size: tuple[int, int], init: str, scale: float, generator: torch.Generator) -> Tensor:
+    """Both players' initial policies ``(2, *size)``, "normal" or "uniform" about zero."""
+    if init == "normal":
+        return scale * torch.randn(2, *size, generator=generator)
+    return scale * (2 * torch.rand(2, *size, generator=generator) - 1)
 
 
 def _stride_loss(
@@ -161,7 +160,7 @@ def _stride_loss(
     """Quantile loss along ``steps`` on-policy steps from x."""
     states, values = [x], []
     for _ in range(settings.steps):
-        direction, value = follow(network, game, settings, states[-1], gamma)
+        direction, value = follow(network, game, settings.formulation, states[-1], gamma)
         values.append(value)
         states.append(states[-1] + settings.step_size * direction)
     count = settings.steps
@@ -224,8 +223,7 @@ def train_meta_value(
     """
     if game.num_players != 2 or game.sizes[0] != game.sizes[1]:
         raise ValueError(
-            "meta-values need two players with policies of one size, "
-            f"but {type(game).__name__} has {game.sizes}"
+            f"meta-values need two players with policies of one size, but {type(game).__name__} has {game.sizes}"
         )
     target = copy.deepcopy(network).requires_grad_(False) if settings.target_decay is not None else None
     optimizer = torch.optim.AdamW(
@@ -240,24 +238,19 @@ def train_meta_value(
     averaged: list[Tensor] = list(target.parameters()) if target is not None else []
 
     def loop() -> float:
-        x = draw_policies(game.sizes[0], settings, generator)
+        shape = (settings.batch, game.sizes[0])
+        x = draw_policies(shape, settings.policy_init, settings.policy_scale, generator)
         explore_gamma = draw_discounts(settings.batch, generator)
         signs: Tensor | None = None
         if settings.explore_steps:
-            flips = (
-                torch.rand(2, settings.batch, network.units, generator=generator) < settings.flip_probability
-            )
+            flips = torch.rand(2, settings.batch, network.units, generator=generator) < settings.flip_probability
             signs = 1 - 2 * flips.to(x.dtype)
         total = 0.0
         for stride in range(settings.strides):
             for _ in range(settings.explore_steps):
                 x = x + settings.step_size * network.own_gradient(x, explore_gamma, signs)
             # without exploration there is but one draw of discounts a loop
-            gamma = (
-                draw_discounts(settings.batch, generator)
-                if stride or settings.explore_steps
-                else explore_gamma
-            )
+            gamma = draw_discounts(settings.batch, generator) if stride or settings.explore_steps else explore_gamma
             loss = _stride_loss(network, target, game, settings, x, gamma)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -271,6 +264,40 @@ def train_meta_value(
         {"network": network} if target is None else {"network": network, "target": target}
     )
     state = TrainingState(modules, optimizer, generator)
-    return run_training(
-        loop, state, settings.loops, checkpoint=checkpoint, resume=resume, progress=progress, until=until
-    )
+    return run_training(loop, state, settings.loops, file=checkpoint, resume=resume, progress=progress, until=until)
+
+
+def meva(
+    game: DifferentiableGame,
+    params: Sequence[Tensor],
+    step_size: float,
+    *,
+    network: PairNetwork,
+    formulation: str,
+    gamma: float | tuple[float, float] = 0.9,
+) -> tuple[Tensor, ...]:
+    """Both players follow the trained meta-value's gradient.
+
+    Args:
+        game: Of two players.
+        params: For each player ``(B, D)``.
+        step_size: Of the update; the meta-value holds for the one it was trained with.
+        network: Trained by :func:`train_meta_value`.
+        formulation: "V" or "U".
+        gamma: How far both players, or each, look ahead; in the U form a player with 0 is a naive learner.
+
+    Returns:
+        What to add to each player's parameters.
+
+    Raises:
+        ValueError: the parameters do not fit the game, there are not two players, or gamma is outside [0, 1).
+    """
+    gammas = (gamma, gamma) if isinstance(gamma, (int, float)) else gamma
+    if len(gammas) != 2 or not all(0 <= g < 1 for g in gammas):
+        raise ValueError(f"gamma must be in [0, 1) for each of two players, but {gamma} was given")
+    if game.num_players != 2:
+        raise ValueError(f"meta-values need two players, but {type(game).__name__} has {game.num_players}")
+    x = torch.stack(leaves(game, params, step_size)).detach()
+    discount = torch.tensor(gammas, dtype=x.dtype).unsqueeze(-1).expand(x.shape[:2])
+    direction, _ = follow(network, game, formulation, x, discount)
+    return tuple(step_size * direction)

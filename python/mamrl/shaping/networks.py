@@ -27,6 +27,8 @@ class Dense(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.norm = nn.LayerNorm(outputs, eps=1e-6) if norm else None
         self.activation = activation
+        # the fused kernel is differentiable once; COLA differentiates its network twice
+        self.fused = True
 
     def reset(self, generator: torch.Generator) -> None:
         """LeCun-normal weights, zero biases."""
@@ -44,7 +46,7 @@ class Dense(nn.Module):
         if self.norm is not None:
             y = self.norm(y)
         if self.activation == "gelu":
-            return gelu(y)
+            return gelu(y) if self.fused else F.gelu(y, approximate="tanh")
         return torch.tanh(y) if self.activation == "tanh" else y
 
 
@@ -105,6 +107,7 @@ class PairNetwork(nn.Module):
         outputs: Numbers a player gets: quantiles of a meta-value, or 1.
         norm: Layer norms where the encoder's output is joined and before the last nonlinearity.
         symmetric: False gives each player a learned map of its own between the encoder and the join.
+        twice_differentiable: Do without the fused kernels, which have first derivatives only.
         seed: Of the initial weights.
     """
 
@@ -117,6 +120,7 @@ class PairNetwork(nn.Module):
         outputs: int,
         norm: bool,
         symmetric: bool = True,
+        twice_differentiable: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -130,6 +134,7 @@ class PairNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for module in self.modules():
             if isinstance(module, Dense):
+                module.fused = not twice_differentiable
                 module.reset(generator)
 
     def features(self, x: Tensor, gamma: Tensor, *, own_only: bool = False) -> Tensor:
@@ -181,17 +186,12 @@ class PairNetwork(nn.Module):
         return gradient
 
 
-def logistic_game_network(outputs: int = 16, seed: int = 0, symmetric: bool = True) -> PairNetwork:
+def logistic_game_network(outputs: int = 16, seed: int = 0, **options: bool) -> PairNetwork:
     """The logistic game's network: 64 units; 34,576 parameters with 16 outputs, 33,601 with one (COLA)."""
-    encoder = ScalarEncoder(64)
-    return PairNetwork(
-        encoder, units=64, blocks=1, outputs=outputs, norm=False, symmetric=symmetric, seed=seed
-    )
+    return PairNetwork(ScalarEncoder(64), units=64, blocks=1, outputs=outputs, norm=False, seed=seed, **options)
 
 
-def iterated_2x2_network(outputs: int = 32, seed: int = 0, symmetric: bool = True) -> PairNetwork:
-    """The network of the iterated 2x2 games: 128 units, 237,600 parameters when symmetric."""
+def iterated_2x2_network(outputs: int = 32, seed: int = 0, **options: bool) -> PairNetwork:
+    """The network of the iterated 2x2 games: 128 units; 237,600 parameters when symmetric."""
     encoder = PolicyEncoder(5, 128, 2)
-    return PairNetwork(
-        encoder, units=128, blocks=2, outputs=outputs, norm=True, symmetric=symmetric, seed=seed
-    )
+    return PairNetwork(encoder, units=128, blocks=2, outputs=outputs, norm=True, seed=seed, **options)

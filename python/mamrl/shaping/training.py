@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
+
+from mamrl import checkpoint
 
 Progress = Callable[[int, int, float], None]
 
@@ -36,33 +36,31 @@ class TrainingState:
     losses: list[float] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Writes beside ``path``, then renames, so that a stop leaves the old file or the new one."""
+        """Writes the whole file or nothing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(path.name + ".tmp")
-        torch.save(content, beside)
-        os.replace(beside, path)
+        checkpoint.save(path, content)
 
     def load(self, path: Path) -> None:
         """Restores what :meth:`save` wrote.
 
         Raises:
-            ValueError: the file is no checkpoint of these modules.
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged, or no checkpoint of these modules.
         """
-        content: dict[str, Any]
+        content = checkpoint.load(path)
         try:
-            content = torch.load(path, weights_only=True)
             for name, module in self.modules.items():
                 module.load_state_dict(content["modules"][name])
             self.optimizer.load_state_dict(content["optimizer"])
             self.generator.set_state(content["generator"])
             self.losses = content["losses"].tolist()
-        except (KeyError, RuntimeError, EOFError, TypeError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise ValueError(f"{path} is no checkpoint of this training: {error}") from error
 
 
@@ -71,7 +69,7 @@ def run_training(
     state: TrainingState,
     loops: int,
     *,
-    checkpoint: Path | None = None,
+    file: Path | None = None,
     resume: bool = False,
     every: int = 20,
     progress: Progress | None = None,
@@ -83,42 +81,34 @@ def run_training(
         loop: One loop of training; returns its loss.
         state: What ``loop`` works on.
         loops: In all.
-        checkpoint: Where the state is saved every ``every`` loops and at the end.
-        resume: Start from ``checkpoint`` where it exists.
-        every: See ``checkpoint``.
+        file: Where the state is saved every ``every`` loops and at the end.
+        resume: Start from ``file`` where it exists.
+        every: See ``file``.
         progress: Called with (done, loops, loss) after every loop.
         until: Stop earlier, with a checkpoint.
 
     Raises:
         DivergenceError: a loss or parameter is NaN or infinite.
     """
-    if resume and checkpoint is not None and checkpoint.exists():
-        state.load(checkpoint)
+    if resume and file is not None and file.exists():
+        state.load(file)
     saved = len(state.losses)
     stop = loops if until is None else min(until, loops)
     while len(state.losses) < stop:
         loss = loop()
         done = len(state.losses) + 1
         finite = math.isfinite(loss)
-        due = checkpoint is not None and (done % every == 0 or done == stop)
+        due = file is not None and (done % every == 0 or done == stop)
         if due or done == stop:
             finite = finite and all(
-                bool(torch.isfinite(p).all())
-                for module in state.modules.values()
-                for p in module.parameters()
+                bool(torch.isfinite(p).all()) for module in state.modules.values() for p in module.parameters()
             )
         if not finite:
-            good = (
-                f"the last good checkpoint is {checkpoint} after {saved} loops"
-                if saved
-                else "nothing was saved"
-            )
-            raise DivergenceError(
-                f"training diverged in loop {done} of {loops} with a loss of {loss}; {good}"
-            )
+            good = f"the last good checkpoint is {file} after {saved} loops" if saved else "nothing was saved"
+            raise DivergenceError(f"training diverged in loop {done} of {loops} with a loss of {loss}; {good}")
         state.losses.append(loss)
-        if due and checkpoint is not None:
-            state.save(checkpoint)
+        if due and file is not None:
+            state.save(file)
             saved = done
         if progress is not None:
             progress(done, loops, loss)
