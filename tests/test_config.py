@@ -47,7 +47,7 @@ def test_wrong_value_is_one_sentence(changes, message):
 
 
 def test_unknown_preset_names_the_nearest():
-    with pytest.raises(ValueError, match="unknown preset 'ipd-tabula' .did you mean 'ipd-tabular'"):
+    with pytest.raises(ValueError, match=r"unknown preset 'ipd-tabula' .did you mean 'ipd-tabular'"):
         preset("ipd-tabula")
 
 

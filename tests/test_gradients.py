@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mamrl.gradients import clip_by_norm, project_conflicting
+from mamrl.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
 
 
 def generator():
@@ -34,6 +34,12 @@ def test_pcgrad_in_the_span_equals_the_algorithm_written_out():
                 g = g - (g @ gradients[j]) / (gradients[j] @ gradients[j]) * gradients[j]
         projected.append(g)
     torch.testing.assert_close(project_conflicting(gradients, generator()), torch.stack(projected).mean(0))
+
+
+def test_clipping_rows_shortens_the_long_ones_only():
+    rows = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    torch.testing.assert_close(clip_rows_by_norm(rows, 1.0), torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]]))
+    assert torch.equal(clip_rows_by_norm(rows, 0), rows)
 
 
 def test_clipping_bounds_the_joint_norm_and_returns_what_it_was():

@@ -19,7 +19,9 @@ def test_no_two_places_of_a_run_share_a_stream():
     streams = torch.cat(
         [
             random_keys(seed, purpose, iteration, position, 5)
-            for seed, purpose, iteration, position in product((0, 1), ("train", "validation", "test"), range(4), range(3))
+            for seed, purpose, iteration, position in product(
+                (0, 1), ("train", "validation", "test"), range(4), range(3)
+            )
         ]
     )
     assert len(torch.unique(streams, dim=0)) == len(streams) == 2 * 3 * 4 * 3 * 5

@@ -29,7 +29,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file whole."""
-    write_whole(path, lambda temporary: temporary.write_text(text) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text)
+
+    write_whole(path, write)
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:

@@ -35,7 +35,9 @@ class Experiment(Chain):
         adam_eps: Adam's epsilon.
         amsgrad: use AMSGrad.
         entropy_weight: weight of the mean entropy over tau_0, added to the objective.
-        grad_clip: largest norm of the meta-gradient; 0 leaves it as it is.
+        chain_grad_clip: largest norm of one chain's meta-gradient, before a batch's chains are combined; 0 leaves it as it
+            is. A chain near a bifurcation of its peer's learning has a gradient a hundred times the others'.
+        grad_clip: largest norm of the combined meta-gradient; 0 leaves it as it is.
         pcgrad: project conflicting gradients of a batch's chains (Yu et al. 2020).
         chains: peers met at once, M.
         iterations: meta-gradient steps.
@@ -55,6 +57,7 @@ class Experiment(Chain):
     adam_eps: float = 1e-8
     amsgrad: bool = False
     entropy_weight: float = 0.0
+    chain_grad_clip: float = 0.0
     grad_clip: float = 10.0
     pcgrad: bool = False
     chains: int = 4
@@ -70,7 +73,7 @@ class Experiment(Chain):
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("actor_lr", "own_lr_lr", "critic_lr", "entropy_weight", "grad_clip"):
+        for name in ("actor_lr", "own_lr_lr", "critic_lr", "entropy_weight", "chain_grad_clip", "grad_clip"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number not below 0")
         if self.critic == "lstm" and self.agent != "lstm":

@@ -32,6 +32,14 @@ def project_conflicting(gradients: Tensor, generator: torch.Generator) -> Tensor
     return (gradients.new_tensor(combination) @ gradients).mean(0)
 
 
+def clip_rows_by_norm(gradients: Tensor, limit: float) -> Tensor:
+    """Each row of (M, P) scaled so that its norm is at most ``limit`` (0: no limit)."""
+    if not limit:
+        return gradients
+    norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
+    return gradients * (limit / norms.clamp(min=limit))
+
+
 def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
     """Scales the gradients in place so that their joint norm is at most ``limit`` (0: no limit); returns the norm.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mamrl import ops
 from mamrl.agents import Setting
 from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
-from mamrl.gradients import clip_by_norm, project_conflicting
+from mamrl.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
 from mamrl.meta import Position, outer_advantages, surrogate, unroll
 from mamrl.rollouts import play, random_keys
 
@@ -152,10 +152,9 @@ class Learner:
         assert own.grad is not None
         lr_gradient = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
         both = torch.cat([own.grad, lr_gradient], dim=1)
-        if experiment.pcgrad and chains > 1:
-            combined = project_conflicting(both, self.generator)
-        else:
-            combined = both.mean(0)
+        both = clip_rows_by_norm(both, experiment.chain_grad_clip)
+        projected = experiment.pcgrad and chains > 1
+        combined = project_conflicting(both, self.generator) if projected else both.mean(0)
         gradients = list(combined.split([own.shape[1], own_lr.shape[1]]))
         norm = clip_by_norm(gradients, experiment.grad_clip)
         self._apply("actor", self.parameters, gradients[0])

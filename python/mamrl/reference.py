@@ -110,7 +110,7 @@ def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discoun
 
 
 def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float) -> Tensor:
-    """mean_k sum_t (box(sum_{s<=t} D_s) - box(sum_{s<t} D_s)) g^t A_t (Farquhar et al. 2019); (T, M, K) each -> (M,)."""
+    """mean_k sum_t (box(sum_{s<=t} D_s) - box(sum_{s<t} D_s)) g^t A_t (Farquhar et al. 2019); (T, M, K) -> (M,)."""
     influence = log_probs.cumsum(0)
     boxes = magic_box(influence) - magic_box(influence - log_probs)
     return (boxes * discount_powers(log_probs, discount) * advantages).sum(0).mean(-1)
@@ -124,7 +124,7 @@ def dice_pair_weights(rewards: Tensor, discount: float) -> Tensor:
 def dice_gradient(
     log_probs: Tensor, grad: Tensor, pair_weights: Tensor, baseline: Tensor | None, discount: float
 ) -> Tensor:
-    """d objective / d D_t = (rho_t - g^t b_t) / K, times ``grad`` (M,). ``log_probs`` is there for its derivative only."""
+    """d objective / d D_t = (rho_t - g^t b_t) / K, times ``grad`` (M,). ``log_probs`` only carries the derivative."""
     return _dice_weights(pair_weights, baseline, discount) * grad[None, :, None] / log_probs.shape[-1]
 
 
@@ -271,9 +271,9 @@ def matrix_game_rollout(
 ) -> list[Tensor]:
     """M chains x K trajectories x T steps of an n-player matrix game.
 
-    payoffs: (n, A_1, ..., A_n). networks: each player's tensors in turn; ``TABULAR`` has logits (M, S, A_p), ``LSTM`` the
-    tensors of :func:`lstm` with states (gate table, recurrent weight, head weight, head bias), ``LSTM_WITH_VALUE`` those
-    and four more of a value network with one output. keys: (M, 2) int64, see :func:`uniforms`.
+    payoffs: (n, A_1, ..., A_n). networks: each player's tensors in turn; ``TABULAR`` has logits (M, S, A_p), ``LSTM``
+    the tensors of :func:`lstm` with states (gate table, recurrent weight, head weight, head bias), ``LSTM_WITH_VALUE``
+    those and four more of a value network with one output. keys: (M, 2) int64, see :func:`uniforms`.
 
     Player p sees state 0 at first, then 1 + the joint action in mixed radix, its own action first, then the others' in
     their order.
@@ -302,7 +302,7 @@ def matrix_game_rollout(
         joint = torch.stack(chosen)
         states.append(state)
         actions.append(joint)
-        rewards.append(payoffs[(slice(None), *chosen)])
+        rewards.append(payoffs[:, *chosen])
         state = torch.stack([joint_state(joint, p, action_counts) for p in range(num_players)])
     result = [torch.stack(x, dim=1) for x in (states, actions, rewards)]
     for player, kind in enumerate(kinds):

@@ -29,8 +29,8 @@ def train(
     """Meta-trains an agent and returns the one that did best on the validation personas.
 
     Args:
-        experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game, policies
-            or populations of your own.
+        experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game,
+            policies or populations of your own.
         seed: the same seed and experiment give the same numbers on the same machine.
         out: the run folder, which gets ``experiment.json``, ``log.jsonl``, ``last.pt``, ``best.pt`` and TensorBoard's
             events; None keeps everything in memory.

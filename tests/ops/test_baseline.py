@@ -9,6 +9,7 @@ from checks import (
     check_thread_counts,
     strided,
 )
+
 from mamrl import ops, reference
 
 OP = torch.ops.mamrl.linear_baseline.default

@@ -9,6 +9,7 @@ from checks import (
     check_thread_counts,
     strided,
 )
+
 from mamrl import ops, reference
 
 DICE = torch.ops.mamrl.dice_objective.default

@@ -12,8 +12,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "info",
         help="print versions, SIMD level, threads and which kernels were built",
-        description="Prints what a bug report should hold: versions, the SIMD level in use, the thread count, and whether "
-        "CUDA kernels and MuJoCo were built and load.",
+        description="Prints what a bug report should hold: versions, the SIMD level in use, the thread count, and "
+        "whether CUDA kernels and MuJoCo were built and load.",
     )
     parser.set_defaults(run=run)
 

@@ -20,10 +20,21 @@ PRESETS: dict[str, Experiment] = {
     "ipd": Experiment(
         estimator="expected",
         critic="linear",
-        actor_lr=2e-3,
+        actor_lr=1e-3,
         own_lr_lr=2e-3,
+        chain_grad_clip=10.0,
         chains=4,
         iterations=400,
+    ),
+    "ipd-tabular": Experiment(
+        estimator="expected",
+        agent="tabular",
+        critic="linear",
+        actor_lr=0.1,
+        own_lr_lr=0.1,
+        chains=8,
+        iterations=100,
+        validation_every=25,
     ),
     "ipd-exact": Experiment(
         estimator="expected",

@@ -67,11 +67,13 @@ def lstm_recorded(
 
     Raises:
         TypeError: a dtype is not as above.
-        ValueError: a shape or a device is not as above, or a state is outside [0, S).
+        ValueError: a shape or a device is not as above, a state is outside [0, S), or a recording requires grad.
     """
     horizon, chains, trajectories = _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
     _checks.like("outputs", outputs, "gate_inputs", gate_inputs)
     _checks.like("saved", saved, "gate_inputs", gate_inputs)
+    _checks.constant("outputs", outputs, "a rollout recorded it")
+    _checks.constant("saved", saved, "a rollout recorded it")
     num_outputs, units = head_weight.shape[1:]
     _checks.shape("outputs", outputs, (horizon, chains, trajectories, num_outputs))
     _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _padded(units)))

@@ -1,0 +1,150 @@
+"""HalfCheetah: environment steps a second beside mj_step in C, mujoco.batch, EnvPool and Gymnasium.
+
+``python -m bench.bench_half_cheetah`` measures all that are installed in turns, so that a noisy machine
+treats them alike, and prints medians of rates and of ratios within a turn. Random actions, 64 environments.
+On a busy machine ``--cpu-time`` counts this process's processor time instead of the wall clock, which leaves
+out what Gymnasium's worker processes spend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib.util
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mamrl.games.half_cheetah import MUJOCO_VERSION, HalfCheetah, default_model
+
+FRAME_SKIP = 5
+StepFunction = Callable[[np.ndarray], object]
+
+
+def mamrl_batch(num_envs: int, threads: int = 1) -> StepFunction:
+    env = HalfCheetah(num_envs, num_threads=threads)
+    env.reset(seed=0)
+    return env.step
+
+
+def raw_loop(num_envs: int) -> StepFunction:
+    """Compiled here, with the C compiler's -O2, against the installed MuJoCo."""
+    spec = importlib.util.find_spec("mujoco")
+    assert spec is not None
+    assert spec.origin is not None
+    mujoco = Path(spec.origin).parent
+    source = Path(__file__).with_name("raw_mj_step.c")
+    target = Path(tempfile.mkdtemp()) / "raw_mj_step.so"
+    library = mujoco / f"libmujoco.so.{MUJOCO_VERSION}"
+    subprocess.run(
+        ["cc", "-O2", "-shared", "-fPIC", f"-I{mujoco / 'include'}", source, library, "-o", target],
+        check=True,
+    )
+    ctypes.CDLL(str(library))
+    raw = ctypes.CDLL(str(target))
+    raw.raw_make.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(raw.raw_make(str(default_model()).encode(), num_envs))
+    return lambda actions: raw.raw_step(handle, actions.ctypes.data_as(ctypes.c_void_p), FRAME_SKIP)
+
+
+def mujoco_batch(num_envs: int, threads: int = 1) -> StepFunction:
+    """MuJoCo's own Python face of the batch API, with observation and reward made in NumPy."""
+    import mujoco
+    from mujoco.batch import Batch
+
+    model = mujoco.MjModel.from_xml_path(str(default_model()))
+    batch = Batch(model, nsim=num_envs, nthread=threads)
+    qpos, qvel, ctrl = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl")
+
+    def step(actions: np.ndarray) -> object:
+        ctrl[:] = actions
+        before = qpos[:, 0].copy()
+        batch.step(nstep=FRAME_SKIP)
+        rewards = (qpos[:, 0] - before) / 0.05 - 0.1 * (actions**2).sum(1)
+        return np.concatenate([qpos[:, 1:], qvel], axis=1), rewards
+
+    return step
+
+
+def envpool(num_envs: int, threads: int = 1) -> StepFunction:
+    import envpool as pool
+
+    env = pool.make("HalfCheetah-v4", env_type="gymnasium", num_envs=num_envs, num_threads=threads)
+    env.reset()
+    return env.step
+
+
+def gymnasium_vector(num_envs: int, mode: str) -> StepFunction:
+    import gymnasium
+
+    env = gymnasium.make_vec("HalfCheetah-v5", num_envs=num_envs, vectorization_mode=mode)
+    env.reset(seed=0)
+    return lambda actions: env.step(actions.astype(np.float32))
+
+
+CONTESTANTS: dict[str, Callable[[int], StepFunction]] = {
+    "raw mj_step loop in C": raw_loop,
+    "mamrl": mamrl_batch,
+    "mamrl, 2 threads": lambda n: mamrl_batch(n, 2),
+    "mujoco.batch": mujoco_batch,
+    "EnvPool": envpool,
+    "Gymnasium SyncVectorEnv": lambda n: gymnasium_vector(n, "sync"),
+    "Gymnasium AsyncVectorEnv": lambda n: gymnasium_vector(n, "async"),
+}
+
+
+def measure(num_envs: int, rounds: int, steps: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Environment steps a second of each installed contestant, by round."""
+    running: dict[str, StepFunction] = {}
+    for name, make in CONTESTANTS.items():
+        try:
+            running[name] = make(num_envs)
+        except ImportError as error:
+            print(f"{name}: left out ({error})")
+    generator = np.random.default_rng(0)
+    rates: dict[str, list[float]] = {name: [] for name in running}
+    for _ in range(rounds):
+        actions = generator.uniform(-1, 1, (steps, num_envs, 6))
+        for name, step in running.items():
+            start = clock()
+            for row in actions:
+                step(row)
+            rates[name].append(num_envs * steps / (clock() - start))
+    return rates
+
+
+def report(rates: dict[str, list[float]]) -> None:
+    ceiling = rates["raw mj_step loop in C"]
+    ours = rates["mamrl"]
+    print(f"{'':26}{'steps/s':>9}{'of raw':>9}{'mamrl is':>11}")
+    for name, values in rates.items():
+        of_raw = statistics.median(v / c for v, c in zip(values, ceiling, strict=True))
+        faster = statistics.median(o / v for o, v in zip(ours, values, strict=True))
+        print(f"{name:26}{statistics.median(values):9.0f}{of_raw:9.1%}{faster:10.2f}x")
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_step(benchmark, name):
+    benchmark.group = "half_cheetah: a step of 64 environments"
+    try:
+        step = CONTESTANTS[name](64)
+    except ImportError as error:
+        pytest.skip(str(error))
+    actions = np.random.default_rng(0).uniform(-1, 1, (64, 6))
+    benchmark(step, actions)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--num-envs", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--cpu-time", action="store_true")
+    arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    report(measure(arguments.num_envs, arguments.rounds, arguments.steps, clock))
