@@ -21,6 +21,7 @@ LAYERS = [
     ["estimators"],
     ["inner"],
     ["meta", "gradients"],
+    ["teammates"],
     ["exact_chain"],
     ["shaping"],
     ["config"],

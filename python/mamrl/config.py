@@ -35,8 +35,8 @@ class Experiment(Chain):
         adam_eps: Adam's epsilon.
         amsgrad: use AMSGrad.
         entropy_weight: weight of the mean entropy over tau_0, added to the objective.
-        chain_grad_clip: largest norm of one chain's meta-gradient, before a batch's chains are combined; 0 leaves it as it
-            is. A chain near a bifurcation of its peer's learning has a gradient a hundred times the others'.
+        chain_grad_clip: largest norm of one chain's meta-gradient, before a batch's chains are combined; 0 leaves it as
+            it is. A chain near a bifurcation of its peer's learning has a gradient a hundred times the others'.
         grad_clip: largest norm of the combined meta-gradient; 0 leaves it as it is.
         pcgrad: project conflicting gradients of a batch's chains (Yu et al. 2020).
         chains: peers met at once, M.

@@ -302,7 +302,8 @@ def matrix_game_rollout(
         joint = torch.stack(chosen)
         states.append(state)
         actions.append(joint)
-        rewards.append(payoffs[:, *chosen])
+        outcome: tuple[slice | Tensor, ...] = (slice(None), *chosen)
+        rewards.append(payoffs[outcome])
         state = torch.stack([joint_state(joint, p, action_counts) for p in range(num_players)])
     result = [torch.stack(x, dim=1) for x in (states, actions, rewards)]
     for player, kind in enumerate(kinds):

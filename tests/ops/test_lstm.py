@@ -11,6 +11,7 @@ from checks import (
     strided,
 )
 from lstm_cases import NUM_STATES, derivatives, lstm_case, relative_errors
+
 from mamrl import ops, reference
 
 OPS = torch.ops.mamrl
