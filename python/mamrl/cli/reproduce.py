@@ -12,7 +12,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "reproduce",
         help="reproduce a figure of a paper",
-        description="Writes a figure's CSV, PNG and verdict.md into a folder of the figure's name and prints the verdict. "
+        description="Writes a figure's CSV, PNG and verdict.md into a folder of its name, and prints the verdict. "
         "A run that was stopped continues with --resume.",
     )
     parser.add_argument("figure", nargs="?", help="the figure's name; without it, all are listed")
@@ -22,6 +22,13 @@ def add_parser(subparsers: Any) -> None:
         "--budget", default="full", help="'full' as in the paper (default), or 'quick' to see that everything runs"
     )
     parser.add_argument("--resume", action="store_true", help="continue from what an earlier run left")
+    parser.add_argument(
+        "--training",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="share of the paper's training of networks (default 1); the verdict says how far each network was trained",
+    )
     parser.set_defaults(run=run)
 
 
@@ -34,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{each.name:<18} {each.title}: {each.claim} (about {each.minutes:g} min)")
         return 0
     chosen = figure(args.figure)
-    options = Options(args.out, args.seeds, args.budget, args.resume)
+    options = Options(args.out, args.seeds, args.budget, args.resume, args.training)
     verdict = chosen.reproduce(options)
     print(verdict.read_text())
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,27 +30,30 @@ EXTRAPOLATIONS = (0.0, 1.0, 5.0, 10.0, 25.0, 50.0)
 MEASURES = ("self-play", "player 2", "kept", "responder", "shaper", "naive", "tit-for-tat")
 
 
-def measure(rule: Rule, shaping: Rule, *, seed: int, pairs: int, steps: int, step_size: float) -> list[float]:
+def measure(
+    rule: Rule, shaping: Rule, *, seeds: Sequence[int], pairs: int, steps: int, step_size: float
+) -> list[list[float]]:
     """Returns of self-play, against a best response and against a naive learner.
 
     Args:
         rule: Both players follow it in self-play.
         shaping: Player 1 follows the rule, player 2 learns naively.
-        seed: Of the pairs, from N(0, 1).
-        pairs: How many.
+        seeds: Of the pairs, from N(0, 1); all learn side by side.
+        pairs: How many a seed.
         steps: Of learning.
         step_size: Of each.
 
     Returns:
-        The means over pairs of :data:`MEASURES`.
+        For each seed the means over pairs of :data:`MEASURES`.
     """
-    start = list(torch.randn(2, pairs, 5, generator=torch.Generator().manual_seed(1000 + seed)))
+    draws = [torch.randn(2, pairs, 5, generator=torch.Generator().manual_seed(1000 + seed)) for seed in seeds]
+    start = list(torch.cat(draws, 1))
     ends = learn(GAME, start, rule, steps=steps, step_size=step_size)
-    response = exploit(GAME, ends, steps=steps, step_size=2.0, start=start[1])
+    response = exploit(GAME, ends, start=start[1])
     shaped = GAME.values(learn(GAME, start, shaping, steps=steps, step_size=step_size))
-    results: list[Tensor] = [*GAME.values(ends), response.kept, response.gained, *shaped]
-    reciprocal = plays_tit_for_tat(torch.stack(list(ends))).float()
-    return [each.mean().item() for each in (*results, reciprocal)]
+    reciprocal = plays_tit_for_tat(torch.stack(list(ends))).float().mean(0)
+    results: list[Tensor] = [*GAME.values(ends), response.kept, response.gained, *shaped, reciprocal]
+    return torch.stack(results).unflatten(1, (len(seeds), pairs)).mean(-1).T.tolist()
 
 
 def meta_values(options: Options) -> Path:
@@ -61,27 +63,31 @@ def meta_values(options: Options) -> Path:
         "Figure 3a: MeVa on the iterated prisoner's dilemma",
         command("meva-3a", options.seeds, options.budget),
     )
-    settings = replace(ITERATED_SETTINGS, loops=2) if options.quick else ITERATED_SETTINGS
+    loops, notes = ITERATED_SETTINGS.loops, list(options.notes)
     networks: list[PairNetwork] = []
     for seed in range(options.seeds):
         network = iterated_2x2_network(seed=seed)
-        with tqdm(total=settings.loops, desc=f"MeVa, seed {seed}") as bar:
-            train_meta_value(
+        with tqdm(total=loops, desc=f"MeVa, seed {seed}") as bar:
+            losses = train_meta_value(
                 GAME,
                 network,
-                settings,
+                ITERATED_SETTINGS,
                 seed=seed,
                 checkpoint=report.folder / f"meva-{seed}.pt",
                 resume=options.resume,
                 progress=partial(advance, bar),
+                until=options.share(loops),
             )
+        notes.append(f"MeVa, seed {seed}: trained for {len(losses)} of {loops} loops.")
         networks.append(network)
 
     def rules(gamma: float, seed: int) -> tuple[Rule, Rule]:
         follow = partial(meva, network=networks[seed], formulation="U")
         return partial(follow, gamma=gamma), partial(follow, gamma=(gamma, 0.0))
 
-    result = _sweep(options, report, "gamma", GAMMAS, rules, steps=20 if options.quick else 500, step_size=2.0)
+    result = _sweep(
+        options, report, "gamma", GAMMAS, rules, together=False, steps=20 if options.quick else 500, step_size=2.0
+    )
     checks = [
         Check("self-play at gamma .5", result[0.5][0], -1.96, -1.84),
         Check("self-play at gamma .9", result[0.9][0], -1.14, -1.00),
@@ -89,7 +95,7 @@ def meta_values(options: Options) -> Path:
         Check("kept against a best response at gamma .99", result[0.99][2], -1.12, math.inf),
     ]
     claim = "As gamma rises MeVa goes from defection to cooperation that a best response does not exploit."
-    return report.verdict(claim, checks, _quick(options))
+    return report.verdict(claim, checks, notes)
 
 
 def lola_returns(options: Options) -> Path:
@@ -105,7 +111,7 @@ def lola_returns(options: Options) -> Path:
         return shaper, mixed([shaper, naive])
 
     steps = 20 if options.quick else 300
-    result = _sweep(options, report, "extrapolation", EXTRAPOLATIONS, rules, steps=steps, step_size=25.0)
+    result = _sweep(options, report, "extrapolation", EXTRAPOLATIONS, rules, together=True, steps=steps, step_size=25.0)
     start = [list(torch.randn(2, 256, 5, generator=torch.Generator().manual_seed(s))) for s in range(options.seeds)]
     plain = [GAME.values(learn(GAME, x, naive, steps=10 * steps // 6, step_size=2.0)).mean().item() for x in start]
     checks = [
@@ -115,7 +121,7 @@ def lola_returns(options: Options) -> Path:
         Check("the same against a naive learner: the naive one's", result[25.0][5], -1.437, -1.317),
     ]
     claim = "LOLA cooperates as its extrapolation grows, up to a point, and its cooperation is not exploited."
-    return report.verdict(claim, checks, _quick(options))
+    return report.verdict(claim, checks, options.notes)
 
 
 def _sweep(
@@ -125,17 +131,22 @@ def _sweep(
     settings: Sequence[float],
     rules: Callable[[float, int], tuple[Rule, Rule]],
     *,
+    together: bool,
     steps: int,
     step_size: float,
 ) -> dict[float, list[float]]:
-    """Measures every setting and seed, writes the CSV and the picture, and returns means over seeds."""
+    """Measures every setting and seed, writes the CSV and the picture, and returns means over seeds.
+
+    ``together`` says that all seeds follow the same rules, so that they learn in one batch.
+    """
     pairs = 16 if options.quick else 256
     rows: list[tuple[float, ...]] = []
-    cases = [(setting, seed) for setting in settings for seed in range(options.seeds)]
-    for setting, seed in tqdm(cases, desc=name):
-        rule, shaping = rules(setting, seed)
-        found = measure(rule, shaping, seed=seed, pairs=pairs, steps=steps, step_size=step_size)
-        rows.append((setting, seed, *found))
+    every = list(range(options.seeds))
+    cases = [(x, group) for x in settings for group in ([every] if together else [[seed] for seed in every])]
+    for setting, group in tqdm(cases, desc=name):
+        rule, shaping = rules(setting, group[0])
+        found = measure(rule, shaping, seeds=group, pairs=pairs, steps=steps, step_size=step_size)
+        rows += [(setting, seed, *row) for seed, row in zip(group, found, strict=True)]
     report.table("returns.csv", (name, "seed", *MEASURES), rows)
     table = torch.tensor(rows, dtype=torch.float64).reshape(len(settings), options.seeds, -1)[..., 2:]
     error = table.std(1) / math.sqrt(options.seeds) if options.seeds > 1 else torch.zeros_like(table[:, 0])
@@ -151,10 +162,6 @@ def _sweep(
         axis.legend()
     save_figure(figure, report.folder / "figure.png")
     return {setting: table[index].mean(0).tolist() for index, setting in enumerate(settings)}
-
-
-def _quick(options: Options) -> list[str]:
-    return ["Quick budget: a few steps on a few pairs, so the checks are not expected to hold."] * options.quick
 
 
 FIGURES = (

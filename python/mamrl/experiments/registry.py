@@ -24,22 +24,36 @@ class Options:
         budget: "full" as in the paper, or "quick": minutes, to see that everything runs; its verdict says
             that it is quick.
         resume: Continue from what an earlier run left in ``out``.
+        training: Share of the paper's training of networks; a checkpoint that is already further is used as it is.
     """
 
     out: Path
     seeds: int = 3
     budget: str = "full"
     resume: bool = False
+    training: float = 1.0
 
     def __post_init__(self) -> None:
         choose("budget", self.budget, ("quick", "full"))
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, but {self.seeds} was given")
+        if not 0 < self.training <= 1:
+            raise ValueError(f"training must be in (0, 1], but {self.training} was given")
 
     @property
     def quick(self) -> bool:
         """Whether the budget is the quick one."""
         return self.budget == "quick"
+
+    def share(self, loops: int) -> int:
+        """How many of the paper's training loops to run; the quick budget runs one in a hundred."""
+        return max(1, round(loops * self.training / (100 if self.quick else 1)))
+
+    @property
+    def notes(self) -> list[str]:
+        """What a verdict must say of these options."""
+        quick = "Quick budget: hardly any training, few steps and pairs; the checks are not expected to hold."
+        return [quick] * self.quick
 
 
 @dataclass(frozen=True)

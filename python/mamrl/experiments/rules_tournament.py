@@ -62,7 +62,7 @@ def play(options: Options) -> Path:
     pairs, steps = (16, 10) if options.quick else (128, 300)
     results: dict[str, list[Tournament]] = {}
     rows: list[tuple[object, ...]] = []
-    notes: list[str] = []
+    notes = list(options.notes)
     for name, seed in tqdm([(name, seed) for name in GAMES for seed in range(options.seeds)], desc="tournament"):
         game = named_game(name)
         assert isinstance(game, Iterated2x2)
@@ -85,8 +85,6 @@ def play(options: Options) -> Path:
         Check("IPD: LOLA against LOLA", shaped, -1.1, -1.0),
         Check("matching pennies: largest sum of both players' values", zero_sum, -1e-4, 1e-4),
     ]
-    if options.quick:
-        notes.append("Quick budget: a few steps on a few pairs, so the checks are not expected to hold.")
     return report.verdict("Rules that shape the other earn more beside naive learners than these earn.", checks, notes)
 
 

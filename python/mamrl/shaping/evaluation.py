@@ -182,33 +182,41 @@ def tournament(
         raise ValueError(f"pairs must be at least 2 for an interval, but {pairs} was given")
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(2, pairs, game.sizes[0], generator=generator)
-    names = tuple(entrants)
-    shape = (len(names), len(names), 2)
-    mean, interval, reciprocal = (torch.full(shape, math.nan) for _ in range(3))
-    for i, first in enumerate(entrants.values()):
-        for j, second in enumerate(entrants.values()):
-            params = [
-                start[p] if e.initial is None else e.initial[p].expand(pairs, -1) for p, e in enumerate((first, second))
-            ]
-            try:
-                ends = learn(game, params, _beside(first, second), steps=steps, step_size=1.0)
-            except ValueError as error:
-                raise ValueError(f"{names[i]} against {names[j]}: {error}") from error
-            values = game.values(ends)
-            mean[i, j] = values.mean(-1)
-            interval[i, j] = 1.96 * values.std(-1) / math.sqrt(pairs)
-            if game.sizes == (5, 5):
-                reciprocal[i, j] = torch.stack([plays_tit_for_tat(x).float().mean() for x in ends])
-    return Tournament(names, mean, interval, reciprocal)
+    names, field, count = tuple(entrants), list(entrants.values()), len(entrants)
+    # all pairings are one batch: pairing (i, j) holds the rows of i as player 1 and j as player 2
+    opening = [
+        torch.stack([start[p] if e.initial is None else e.initial[p].expand(pairs, -1) for e in field])
+        for p in range(2)
+    ]
+    params = [
+        opening[0].repeat_interleave(count, 0).flatten(0, 1),
+        opening[1].repeat(count, 1, 1).flatten(0, 1),
+    ]
+    first = torch.arange(count).repeat_interleave(count * pairs)
+    second = torch.arange(count).repeat_interleave(pairs).repeat(count)
+    ends = learn(game, params, _field_rule(names, field, first, second), steps=steps, step_size=1.0)
+    values = game.values(ends).unflatten(1, (count, count, pairs)).movedim(0, -2)
+    reciprocal = torch.full((count, count, 2), math.nan)
+    if game.sizes == (5, 5):
+        played = torch.stack([plays_tit_for_tat(x).float() for x in ends])
+        reciprocal = played.unflatten(1, (count, count, pairs)).movedim(0, -2).mean(-1)
+    interval = 1.96 * values.std(-1) / math.sqrt(pairs)
+    return Tournament(names, values.mean(-1), interval, reciprocal)
 
 
-def _beside(first: Entrant, second: Entrant) -> Rule:
-    """Each player by its own entrant's rule and step size; ``step_size`` multiplies both."""
+def _field_rule(names: Sequence[str], field: Sequence[Entrant], first: Tensor, second: Tensor) -> Rule:
+    """Each entrant computes its updates once a step, for all rows in which it plays."""
+    rows = [((first == e) | (second == e)).nonzero().squeeze(-1) for e in range(len(field))]
 
     def rule(game: DifferentiableGame, params: Sequence[Tensor], step_size: float) -> tuple[Tensor, ...]:
-        update = first.rule(game, params, step_size * first.step_size)
-        if second is first:
-            return update
-        return update[0], second.rule(game, params, step_size * second.step_size)[1]
+        updates = [torch.zeros_like(x) for x in params]
+        for e, (entrant, mine) in enumerate(zip(field, rows, strict=True)):
+            found = entrant.rule(game, [x[mine] for x in params], step_size * entrant.step_size)
+            for player, seats in enumerate((first, second)):
+                seated = seats[mine] == e
+                if not bool(torch.isfinite(found[player][seated]).all()):
+                    raise ValueError(f"learning diverged: {names[e]} as player {player + 1} left the finite numbers")
+                updates[player][mine[seated]] = found[player][seated]
+        return tuple(updates)
 
     return rule
