@@ -73,10 +73,8 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     if game.sizes == (5, 5):
         response = exploit(game, ends, start=start[1])
-        print(
-            kept, gained = response.kept.mean(), response.gained.mean()
-            print(f"against a best response player 1 keeps {kept:.4f}; the response gains {gained:.4f}")
-        )
+        kept, gained = response.kept.mean(), response.gained.mean()
+        print(f"against a best response player 1 keeps {kept:.4f}; the response gains {gained:.4f}")
     if args.out is not None:
         lines = [",".join(["step", *(f"value_{p + 1}" for p in range(game.num_players))])]
         lines += [",".join([str(step), *(f"{v:.6g}" for v in row)]) for step, row in enumerate(means)]
