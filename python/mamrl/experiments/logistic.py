@@ -94,9 +94,12 @@ def contours(options: Options) -> Path:
             axis.annotate(name, (point[0], point[0]), color="white", ha="center", va="center", weight="bold")
         axis.set(title=f"player {player + 1}", xlabel="$x_1$", ylabel="$x_2$" if player == 0 else "")
     save_figure(figure, report.folder / "figure.png")
-    exact = {"b": 5.030701177, "f(B)": 3.858386193, "f(A)": -0.08967934}
+    # the published point is short of the maximum: its gradient is 3.5e-7, which is 9e-6 in b
+    published = {"b": (5.030701177, 1e-5), "f(B)": (3.858386193, 1e-6), "f(A)": (-0.08967934, 1e-6)}
     found = {"b": ends[0][0].item(), "f(B)": at[0, 0].item(), "f(A)": at[0, 1].item()}
-    checks = [Check(name, found[name], value - 1e-7, value + 1e-7) for name, value in exact.items()]
+    slope = max(float(g.abs().max()) for g in GAME.values_and_gradients(ends)[1])
+    checks = [Check(name, found[name], value - near, value + near) for name, (value, near) in published.items()]
+    checks.append(Check("largest gradient in A and B", slope, 0.0, 1e-12))
     return report.verdict("Naive learning ends in A = (-b, -b) or B = (b, b), and both players prefer B.", checks)
 
 

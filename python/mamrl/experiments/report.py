@@ -74,7 +74,7 @@ class Report:
         if checks:
             lines += ["| quantity | measured | expected | holds |", "|---|---|---|---|"]
             lines += [
-                f"| {c.what} | {c.measured:.4g} | {_bounds(c)} | {'yes' if c.holds else '**no**'} |" for c in checks
+                f"| {c.what} | {c.measured:.7g} | {_bounds(c)} | {'yes' if c.holds else '**no**'} |" for c in checks
             ]
             held = sum(c.holds for c in checks)
             lines += ["", f"{held} of {len(checks)} hold."]
@@ -93,10 +93,10 @@ class Report:
 
 def _bounds(check: Check) -> str:
     if check.low == -float("inf"):
-        return f"<= {check.high:.4g}"
+        return f"<= {check.high:.7g}"
     if check.high == float("inf"):
-        return f">= {check.low:.4g}"
-    return f"{check.low:.4g} to {check.high:.4g}"
+        return f">= {check.low:.7g}"
+    return f"{check.low:.7g} to {check.high:.7g}"
 
 
 def machine() -> str:
