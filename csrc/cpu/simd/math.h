@@ -74,6 +74,18 @@ MAMRL_FN SplitExp split_exp(Vec<float> x) {
   return e;
 }
 
+// numerator / denominator, the denominator normal and positive
+MAMRL_FN Vec<float> quotient(Vec<float> numerator, Vec<float> denominator) {
+#if defined(__AVX512F__)
+  // a division keeps the port that half of the FMAs need for 10 cycles; this is an estimate to 14 bits and a Newton step
+  const Vec<float> inverse = _mm512_maskz_rcp14_ps(static_cast<__mmask16>(-1), denominator);
+  const Vec<float> estimate = numerator * inverse;
+  return (numerator - denominator * estimate) * inverse + estimate;
+#else
+  return numerator / denominator;
+#endif
+}
+
 MAMRL_FN Vec<float> exp(Vec<float> x) {
   const SplitExp e = split_exp(at_most(87.0f, at_least(-87.0f, x)));
   return e.scale * e.tail + e.scale;
@@ -81,14 +93,14 @@ MAMRL_FN Vec<float> exp(Vec<float> x) {
 
 MAMRL_FN Vec<float> sigmoid(Vec<float> x) {
   const SplitExp e = split_exp(at_most(87.0f, at_least(-87.0f, -x)));
-  return 1.0f / ((e.scale + 1.0f) + e.scale * e.tail);
+  return quotient(broadcast(1.0f), (e.scale + 1.0f) + e.scale * e.tail);
 }
 
 // expm1(2x) / (expm1(2x) + 2): no cancellation near zero
 MAMRL_FN Vec<float> tanh(Vec<float> x) {
   const SplitExp e = split_exp(at_most(20.0f, at_least(-20.0f, x + x)));
   const Vec<float> expm1 = e.scale * e.tail + (e.scale - 1.0f);
-  return expm1 / (expm1 + 2.0f);
+  return quotient(expm1, expm1 + 2.0f);
 }
 
 MAMRL_FN Vec<double> exp(Vec<double> x) {
