@@ -157,12 +157,19 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
   }
 }
 
-// All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null.
+// All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null,
+// next_saved where the next step's will lie, or null.
 template <class T>
-static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved) {
+static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved,
+                         const T* next_saved) {
+  Ahead ahead;
+  if (next_saved) ahead.add(next_saved, count * 5 * net.padded, net.padded / kLanes<T> * (count / kTileRows + 1));
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
     int64_t k = 0;
-    for (; k + kTileRows <= count; k += kTileRows) forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
+    for (; k + kTileRows <= count; k += kTileRows) {
+      ahead.next();
+      forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
+    }
     for (; k < count; ++k) forward_tile<1>(net, gate_rows, k, unit, saved);
   }
   T* before = net.hidden[0];
