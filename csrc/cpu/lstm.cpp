@@ -19,6 +19,7 @@ std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const optional<Tensor
   Tensor outputs = tensors.new_steps({tensors.shape.outputs});
   Tensor saved = tensors.new_steps({5, tensors.padded()});
   if (tensors.empty()) return {outputs, saved};
+  prefer_huge_pages(saved.mutable_data_ptr(), saved.numel() * saved.element_size());
   dispatch_floating(outputs, [&]<class T>() {
     const LstmForward<T> op = {tensors.shape, tensors.weights<T>(), outputs.mutable_data_ptr<T>(),
                                saved.mutable_data_ptr<T>()};

@@ -91,9 +91,8 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
     scatter_gate_gradient(op.grad_dense, partial.table, op.weights.states, shape, index, gate_adjoints,
                           s.rows.adjoint_stride, count);
     if (s.rows.full() || t == 0) {
-      Ahead nothing_ahead;
       add_product(partial.recurrent, padded, s.rows.adjoints, 1, s.rows.adjoint_stride, s.rows.hidden, padded,
-                  4 * padded, s.rows.filled, padded, nothing_ahead);
+                  4 * padded, s.rows.filled, padded);
       s.rows.flush();
     }
   }

@@ -19,7 +19,7 @@ struct DoubleBackwardScratch {
   T* recurrent;                 // (8P, P): the weights, then the direction
   T* hidden_grad;               // (block, P): l_h
   T* carried;                   // (block, P): what later steps carry to c
-  T* first_carried;  // (block, P): the same of the first backward
+  T* first_carried;             // (block, P): the same of the first backward
   T* tanh_cell;                 // (block, P)
   T* zeros;                     // (5, P): the step before the first
   ContractionRows<T> gathered;  // l_a and m_a beside h' and its tangent
@@ -64,9 +64,9 @@ int64_t lstm_double_backward_scratch(const LstmShape& shape) {
 // The tangents of one block of units of R trajectories. saved, earlier: this step's and the last one's saved
 // rows, `earlier_row` apart (0 before the first step).
 template <int R, class T>
-static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
-                         const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
-                         int64_t earlier_tangent_row) {
+MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
+                             const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
+                             int64_t earlier_tangent_row) {
   const int64_t padded = s.padded, operand_row = 2 * padded;
   Vec<T> a[R][4];
 #pragma GCC unroll 8
@@ -195,8 +195,8 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
         const Gates<Vec<T>> d_y = lstm_gate_tangents(y, d_a);
         const Vec<T> d_c = load(tangent_row + cell), m_h = load(adjoint_row + unit);
         const Vec<T> m_c = lstm_cell_adjoint(y, u, m_h, load(s.first_carried + at));
-        const CellSecond<Vec<T>> l = lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c,
-                                                 load(s.hidden_grad + at), load(s.carried + at));
+        const CellSecond<Vec<T>> l =
+            lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, load(s.hidden_grad + at), load(s.carried + at));
         store(s.first_carried + at, m_c * y.f);
         store(s.carried + at, l.p_c);
         T* second_row = second_adjoints + k * adjoint_stride + unit;
@@ -219,10 +219,9 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
     scatter_gate_gradient(op.grad_dense, partial.table, op.weights.states, shape, index, second_adjoints,
                           adjoint_stride, count);
     if (s.gathered.full() || t == 0) {
-      Ahead nothing_ahead;
       for (int64_t half = 0; half < 2; ++half) {
         add_product(partial.recurrent, padded, s.gathered.adjoints + half * 4 * padded, 1, adjoint_stride,
-                    s.gathered.hidden + half * padded, hidden_stride, 4 * padded, s.gathered.filled, padded, nothing_ahead);
+                    s.gathered.hidden + half * padded, hidden_stride, 4 * padded, s.gathered.filled, padded);
       }
       s.gathered.flush();
     }

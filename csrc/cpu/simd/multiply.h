@@ -5,6 +5,10 @@
 
 namespace mamrl::MAMRL_SIMD {
 
+// A function of its own for each tile: inlined among others, GCC hoists their constants into registers and spills the
+// tile.
+#define MAMRL_TILE static __attribute__((noinline))
+
 // vectors of a tile's row: the four gates of a block of units, or as many columns
 constexpr int kTileVectors = 4;
 // rows of a tile: with 4 accumulators each, as many as the level's registers hold
@@ -51,8 +55,8 @@ MAMRL_FN void store_tile(const Vec<T> (&tile)[R][V], T* to, int64_t stride) {
 }
 
 template <int R, int V, class T>
-static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
-                             int64_t b_stride, int64_t depth) {
+MAMRL_TILE void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
+                                 const T* b, int64_t b_stride, int64_t depth) {
   Vec<T> tile[R][V];
   load_tile(tile, c, c_stride);
   multiply(tile, a, row_stride, depth_stride, b, b_stride, depth);
@@ -102,6 +106,13 @@ static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, 
                              panel, ahead);
     }
   }
+}
+
+template <class T>
+static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
+  Ahead nothing;
+  add_product(c, c_stride, a, row_stride, depth_stride, b, b_stride, rows, depth, columns, nothing);
 }
 
 }  // namespace mamrl::MAMRL_SIMD

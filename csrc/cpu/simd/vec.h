@@ -75,8 +75,8 @@ struct Arena {
   }
 };
 
-// Memory that the next time step will touch, asked for a little with every tile of this one, so that it arrives in L2 while
-// the FMAs run. Reads and writes alike.
+// Memory that the next time step will touch, asked for a little with every tile of this one, so that it arrives in L2
+// while the FMAs run. Reads and writes alike.
 struct Ahead {
   static constexpr int kRanges = 3;
   const char* at[kRanges] = {};
@@ -89,7 +89,8 @@ struct Ahead {
   __attribute__((always_inline)) void add(const T* from, int64_t count, int64_t tiles) {
     at[ranges] = reinterpret_cast<const char*>(from);
     end[ranges] = reinterpret_cast<const char*>(from + count);
-    share[ranges++] = ((end[ranges - 1] - at[ranges - 1]) / tiles + 64) / 64 * 64;
+    share[ranges] = ((end[ranges] - at[ranges]) / tiles + 64) / 64 * 64;
+    ++ranges;
   }
 
   __attribute__((always_inline)) void next() {
