@@ -263,5 +263,5 @@ def test_the_compiled_ops_check_what_they_are_given():
             saved,
             adjoints,
         )
-    with pytest.raises(RuntimeError, match=r"mamrl: adjoints has shape \(0\)"):
+    with pytest.raises(RuntimeError, match=r"mamrl: adjoints has shape \(0,\)"):
         OPS.lstm_double_backward(*directions, outputs, *middle, saved, adjoints.new_empty(0))
