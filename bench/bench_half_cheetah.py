@@ -20,9 +20,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
 from mamrl.games.half_cheetah import MUJOCO_VERSION, HalfCheetah, default_model
+from mamrl.gaussian_policy import gaussian_policies
+from mamrl.locomotion import HalfCheetahGame
 
 FRAME_SKIP = 5
+ROLLOUT = "mamrl with both policies"
 StepFunction = Callable[[np.ndarray], object]
 
 
@@ -30,6 +35,15 @@ def mamrl_batch(num_envs: int, threads: int = 1) -> StepFunction:
     env = HalfCheetah(num_envs, num_threads=threads)
     env.reset(seed=0)
     return env.step
+
+
+def mamrl_rollout(num_envs: int) -> Callable[[np.ndarray], object]:
+    """Both agents' LSTM policies inside; takes many steps at once and ignores the actions that it is given."""
+    policies = gaussian_policies("2x3")
+    rows = [policy.initial(torch.Generator().manual_seed(0)).unsqueeze(0) for policy in policies]
+    keys = torch.zeros(1, 2, dtype=torch.int64)
+    game = HalfCheetahGame()
+    return lambda actions: game.play(policies, rows, keys, num_envs, len(actions), num_threads=1)
 
 
 def raw_loop(num_envs: int) -> StepFunction:
@@ -90,6 +104,7 @@ def gymnasium_vector(num_envs: int, mode: str) -> StepFunction:
 CONTESTANTS: dict[str, Callable[[int], StepFunction]] = {
     "raw mj_step loop in C": raw_loop,
     "mamrl": mamrl_batch,
+    ROLLOUT: mamrl_rollout,
     "mamrl, 2 threads": lambda n: mamrl_batch(n, 2),
     "mujoco.batch": mujoco_batch,
     "EnvPool": envpool,
@@ -112,8 +127,11 @@ def measure(num_envs: int, rounds: int, steps: int, clock: Callable[[], float]) 
         actions = generator.uniform(-1, 1, (steps, num_envs, 6))
         for name, step in running.items():
             start = clock()
-            for row in actions:
-                step(row)
+            if name == ROLLOUT:
+                step(actions)
+            else:
+                for row in actions:
+                    step(row)
             rates[name].append(num_envs * steps / (clock() - start))
     return rates
 
@@ -136,7 +154,7 @@ def test_step(benchmark, name):
     except ImportError as error:
         pytest.skip(str(error))
     actions = np.random.default_rng(0).uniform(-1, 1, (64, 6))
-    benchmark(step, actions)
+    benchmark(step, actions[None] if name == ROLLOUT else actions)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
+from torch import Tensor
+
 from mamrl import reference
 from mamrl.games import MatrixGame, ipd
 from mamrl.games.exact import expected_rewards
 from mamrl.meta import Chain, meta_objective
 from mamrl.policies import TabularPolicy
 from mamrl.rollouts import Trajectories
-from torch import Tensor
 
 HORIZON = 2
 POLICY = TabularPolicy(5, 2)

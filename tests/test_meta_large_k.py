@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from mamrl.exact_chain import exact_meta_objective, unroll_exact
 from mamrl.games import ipd
 from mamrl.games.exact import exact_values
@@ -11,7 +13,6 @@ from mamrl.inner import policy_gradients
 from mamrl.meta import Chain, Position, meta_objective, unroll
 from mamrl.policies import TabularPolicy
 from mamrl.rollouts import play, random_keys
-from torch import Tensor
 
 GAME = ipd().to(torch.float64)
 POLICY = TabularPolicy(5, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from enumeration import enumerate_estimator
 from mamrl.meta import Chain
 

@@ -112,6 +112,15 @@ void play(const Robot& robot, const std::vector<AgentArrays<T>>& agents, const A
   roll_out(robot.model.get(), rollout, kernels, num_threads);
 }
 
+// Outputs are written in place, so no array may be converted.
+template <class T>
+void def_play(py::module_& m) {
+  m.def("play", &play<T>, py::arg("robot"), py::arg("agents").noconvert(), py::arg("keys").noconvert(), py::kw_only(),
+        py::arg("direction"), py::arg("reset_noise"), py::arg("control_cost"), py::arg("reward_scale"),
+        py::arg("frame_skip"), py::arg("num_threads"), py::arg("simd_level"), py::arg("observations").noconvert(),
+        py::arg("actions").noconvert(), py::arg("rewards").noconvert(), py::arg("diverged").noconvert());
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C_mujoco, m) {
@@ -158,8 +167,8 @@ PYBIND11_MODULE(_C_mujoco, m) {
       .def_property_readonly("time_step", &Batch::time_step);
 
   py::class_<Robot>(m, "Robot").def(py::init<const std::string&>());
-  m.def("play", &play<float>);
-  m.def("play", &play<double>);
+  def_play<float>(m);
+  def_play<double>(m);
 
   m.def("fault_text", [](int fault) -> std::string {
     if (fault == kFaultState) return "the state holds NaN or a number beyond mjMAXVAL";

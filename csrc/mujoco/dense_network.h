@@ -16,8 +16,8 @@ struct DenseNetwork {
   const T* input_weight;      // (M, N, I)
   const T* input_bias;        // (M, N)
   const T* gate_weight;       // (M, 4N, N)
-  const T* gate_bias;         // (M, 4N)
   const T* recurrent_weight;  // (M, 4N, N)
+  const T* gate_bias;         // (M, 4N)
   const T* head_weight;       // (M, A, N)
   const T* head_bias;         // (M, A)
 };

@@ -38,8 +38,8 @@ class MetaTest:
     Attributes:
         rewards: the meta-agent's mean reward a step, (repeats, L + 1, personas).
         peer_rewards: the first peer's, likewise.
-        action_frequencies: how often player p (0 the meta-agent, 1 its first peer) chose action a in state s, and how often
-            it was there: (L + 1, 2, S, A) counts summed over personas and repeats.
+        action_frequencies: how often player p (0 the meta-agent, 1 its first peer) chose action a in state s, and how
+            often it was there: (L + 1, 2, S, A) counts summed over personas and repeats.
         groups: (personas,) int64, each persona's group.
         group_names: the groups' names.
     """

@@ -1,8 +1,9 @@
 """The chain of joint policies and its meta-gradient: Meta-MAPG, Meta-PG, the ablations, REINFORCE.
 
 phi_0 joint parameters; at each position l = 0..L, K trajectories tau_l of T steps are sampled under phi_l, then every
-agent takes one policy-gradient step to phi_{l+1} (Kim et al. 2021, section 2.2). The meta-agent is player 0; its objective
-is its return over l = 1..L as a function of its own phi_0. ``docs/estimators.md`` derives the three estimators.
+agent takes one policy-gradient step to phi_{l+1} (Kim et al. 2021, section 2.2). The meta-agent is player 0; its
+objective is its return over l = 1..L as a function of its own phi_0. docs/estimators.md derives the
+three estimators.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def outer_advantages(
 
 
 def surrogate(chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
-    """The estimator's sum of weighted log-probabilities (M,), from outer advantages ``weights`` (T, M, K) by position."""
+    """The estimator's sum of weighted log-probabilities (M,), from outer advantages (T, M, K) by position."""
     own = [position.log_probs[0] for position in positions]
     peers = [sum(position.log_probs[1:], torch.zeros_like(own[0])) for position in positions]
     if not chain.terms.meta:
@@ -283,5 +284,5 @@ def _sampled(chain: Chain, own: Sequence[Tensor], positions: Sequence[Position],
 
 
 def _aligned(weights: Tensor, log_probs: Tensor) -> Tensor:
-    """mean_k sum_t of weights times log-probabilities, time by time and trajectory by trajectory: (T, M, K)^2 -> (M,)."""
+    """mean_k sum_t of weights times log-probabilities, time by time and trajectory by trajectory: (T, M, K) -> (M,)."""
     return (weights * log_probs).sum(0).mean(-1)

@@ -19,8 +19,8 @@ class ModulePolicy:
     """A module that maps a player's states so far, (T, K) int64, to logits (T, K, A), causally in time.
 
     Args:
-        module: its parameters give the layout and the initial values; a module that draws random numbers or keeps buffers
-            is not functional and will not do.
+        module: its parameters give the layout and the initial values; a module that draws random numbers or keeps
+            buffers is not functional and will not do.
         num_states: S of the game.
         num_actions: A of the player.
         memoryless: the logits of a time depend on the state of that time only; rollouts then skip the past.

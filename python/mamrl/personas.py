@@ -1,8 +1,8 @@
 """Populations p(phi_0^-i) of initial peers ("personas") and their split into train, validation and test.
 
-Tabular personas of Kim et al. 2021, section 5: in the prisoner's dilemma a probability of cooperation a state, uniform in
-[.5, 1] (cooperative) or [0, .5] (defective); in rock-paper-scissors a probability of the favoured action a state, uniform
-in [1/3, 1], the rest split evenly.
+Tabular personas of Kim et al. 2021, section 5: in the prisoner's dilemma a probability of cooperation a state, uniform
+in [.5, 1] (cooperative) or [0, .5] (defective); in rock-paper-scissors a probability of the favoured action a state,
+uniform in [1/3, 1], the rest split evenly.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Population:
         return self.parameters.shape[0]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """``count`` personas' parameters (count, P), as many of each group as divides evenly, drawn with replacement."""
+        """``count`` personas' parameters (count, P), the groups as even as can be, drawn with replacement."""
         num_groups = len(self.group_names)
         offset = int(torch.randint(num_groups, (1,), generator=generator))
         rows = []
@@ -114,7 +114,8 @@ def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution
     if ranges != "in-distribution":
         raise ValueError(f"ranges is '{ranges}', expected 'in-distribution'")
     if policy.num_actions == 2:
-        names: tuple[str, ...] = ("cooperative", "defective") if game.name == "ipd" else ("first action", "second action")
+        dilemma = game.name == "ipd"
+        names: tuple[str, ...] = ("cooperative", "defective") if dilemma else ("first action", "second action")
         return bernoulli_personas(policy, [(0.5, 1.0), (0.0, 0.5)], names, (400, 40, 40), seed)
     names = tuple(name.lower() for name in game.action_names)
     return favourite_personas(policy, (1 / 3, 1.0), names, (600, 60, 60), seed)

@@ -14,6 +14,7 @@ from mamrl.evaluation import MetaTest, confidence_interval
 
 if TYPE_CHECKING:
     from mamrl.runs import Run
+    from mamrl.teammates import Teammates
 
 TITLES = {
     "meta-mapg": "Meta-MAPG",
@@ -94,3 +95,29 @@ def _band(axis: Any, results: Sequence[MetaTest], group: int, label: str, color:
     positions = torch.arange(len(mean))
     axis.plot(positions.numpy(), mean.numpy(), color=color, label=label, marker="o", markersize=3)
     axis.fill_between(positions.numpy(), (mean - half).numpy(), (mean + half).numpy(), color=color, alpha=0.2, lw=0)
+
+
+def plot_teammates(teammates: Teammates, path: str | Path) -> None:
+    """Expertise by iteration and its distribution by split, and the parameters' two principal components.
+
+    What Kim et al. 2021 show of their population in figure 8: whether it holds beginners and experts.
+    """
+    plt = pyplot()
+    figure, (curve, histogram, plane) = plt.subplots(1, 3, figsize=(13, 3.6))
+    iterations, expertise = teammates.iterations.numpy(), teammates.expertise.numpy()
+    curve.plot(iterations, expertise, color="0.6", lw=1)
+    centred = teammates.parameters - teammates.parameters.mean(0)
+    # rows of zeros, so that there are two components however few checkpoints there are
+    padded = torch.cat([centred, centred.new_zeros(2, centred.shape[1])])
+    components = (centred @ torch.pca_lowrank(padded, q=2, center=False)[2]).numpy()
+    bins = torch.linspace(float(expertise.min()), float(expertise.max()) + 1e-9, 21).numpy()
+    for index, split in enumerate(("train", "validation", "test")):
+        members = teammates.members(split)
+        curve.scatter(iterations[members], expertise[members], s=8, color=f"C{index}", label=split)
+        histogram.hist(expertise[members], bins=bins, color=f"C{index}", alpha=0.6, label=split)
+        plane.scatter(*components[members].T, s=8, color=f"C{index}")
+    curve.set(xlabel="iteration of pre-training", ylabel="mean reward a step, running left")
+    histogram.set(xlabel="mean reward a step, running left", ylabel="checkpoints")
+    plane.set(xlabel="first principal component", ylabel="second principal component")
+    curve.legend(fontsize=8)
+    save_figure(figure, path)

@@ -1,7 +1,7 @@
 """Policies as pure functions of flat parameters, one row a chain: parameter layout, initial values and heads.
 
-A policy holds no parameters. It says how many there are, draws initial ones, turns rows (M, P) into the tensors that the
-rollout kernel takes, and gives log-probabilities of recorded actions as a differentiable function of those rows.
+A policy holds no parameters. It says how many there are, draws initial ones, turns rows (M, P) into the tensors that
+the rollout kernel takes, and gives log-probabilities of recorded actions as a differentiable function of those rows.
 Shapes: T time, M chains, K trajectories, S states, A actions, N hidden units, P parameters.
 """
 
@@ -147,14 +147,16 @@ class LSTMNetwork:
             pieces.append(piece.flatten())
         return torch.cat(pieces)
 
-    def kernel_tensors(self, parameters: Tensor) -> list[Tensor]:
-        """(M, P) -> gate table (M, S, 4N), recurrent weight (M, 4N, N), head weight (M, A, N), head bias (M, A)."""
+    def weights(self, parameters: Tensor) -> list[Tensor]:
+        """(M, P) -> the tensors of :meth:`shapes`, each with a leading M."""
         _check_rows("parameters", parameters, self.num_parameters)
         shapes = self.shapes()
         split = parameters.split([math.prod(shape) for shape in shapes], dim=-1)
-        w_in, b_in, w_gates, w_recurrent, b_gates, w_head, b_head = (
-            piece.view(-1, *shape) for piece, shape in zip(split, shapes, strict=True)
-        )
+        return [piece.view(-1, *shape) for piece, shape in zip(split, shapes, strict=True)]
+
+    def kernel_tensors(self, parameters: Tensor) -> list[Tensor]:
+        """(M, P) -> gate table (M, S, 4N), recurrent weight (M, 4N, N), head weight (M, A, N), head bias (M, A)."""
+        w_in, b_in, w_gates, w_recurrent, b_gates, w_head, b_head = self.weights(parameters)
         embedded = torch.relu(w_in.mT + b_in.unsqueeze(1))
         table = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
         return [table, w_recurrent, w_head, b_head]

@@ -110,7 +110,7 @@ def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discoun
 
 
 def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float) -> Tensor:
-    """mean_k sum_t (box(sum_{s<=t} D_s) - box(sum_{s<t} D_s)) g^t A_t (Farquhar et al. 2019); (T, M, K) each -> (M,)."""
+    """mean_k sum_t (box(sum_{s<=t} D_s) - box(sum_{s<t} D_s)) g^t A_t (Farquhar et al. 2019); (T, M, K) -> (M,)."""
     influence = log_probs.cumsum(0)
     boxes = magic_box(influence) - magic_box(influence - log_probs)
     return (boxes * discount_powers(log_probs, discount) * advantages).sum(0).mean(-1)
@@ -124,7 +124,7 @@ def dice_pair_weights(rewards: Tensor, discount: float) -> Tensor:
 def dice_gradient(
     log_probs: Tensor, grad: Tensor, pair_weights: Tensor, baseline: Tensor | None, discount: float
 ) -> Tensor:
-    """d objective / d D_t = (rho_t - g^t b_t) / K, times ``grad`` (M,). ``log_probs`` is there for its derivative only."""
+    """d objective / d D_t = (rho_t - g^t b_t) / K, times ``grad`` (M,). ``log_probs`` only carries the derivative."""
     return _dice_weights(pair_weights, baseline, discount) * grad[None, :, None] / log_probs.shape[-1]
 
 
@@ -271,9 +271,9 @@ def matrix_game_rollout(
 ) -> list[Tensor]:
     """M chains x K trajectories x T steps of an n-player matrix game.
 
-    payoffs: (n, A_1, ..., A_n). networks: each player's tensors in turn; ``TABULAR`` has logits (M, S, A_p), ``LSTM`` the
-    tensors of :func:`lstm` with states (gate table, recurrent weight, head weight, head bias), ``LSTM_WITH_VALUE`` those
-    and four more of a value network with one output. keys: (M, 2) int64, see :func:`uniforms`.
+    payoffs: (n, A_1, ..., A_n). networks: each player's tensors in turn; ``TABULAR`` has logits (M, S, A_p), ``LSTM``
+    the tensors of :func:`lstm` with states (gate table, recurrent weight, head weight, head bias), ``LSTM_WITH_VALUE``
+    those and four more of a value network with one output. keys: (M, 2) int64, see :func:`uniforms`.
 
     Player p sees state 0 at first, then 1 + the joint action in mixed radix, its own action first, then the others' in
     their order.
@@ -302,7 +302,8 @@ def matrix_game_rollout(
         joint = torch.stack(chosen)
         states.append(state)
         actions.append(joint)
-        rewards.append(payoffs[:, *chosen])
+        outcome: tuple[slice | Tensor, ...] = (slice(None), *chosen)
+        rewards.append(payoffs[outcome])
         state = torch.stack([joint_state(joint, p, action_counts) for p in range(num_players)])
     result = [torch.stack(x, dim=1) for x in (states, actions, rewards)]
     for player, kind in enumerate(kinds):
@@ -327,3 +328,18 @@ def _split_networks(networks: Sequence[Tensor], kinds: Sequence[int]) -> list[li
         policies.append(list(networks[first : first + NUM_TENSORS[kind]]))
         first += NUM_TENSORS[kind]
     return policies
+
+
+# ---- meta-values ------------------------------------------------------------------------------------
+
+
+def quantile_huber(predicted: Tensor, target: Tensor) -> Tensor:
+    """sum_i mean_j |tau_i - 1[u_ij < 0]| huber(u_ij), u_ij = target_j - predicted_i (Dabney et al. 2018); (..., Q)."""
+    count = predicted.shape[-1]
+    levels = (torch.arange(count, dtype=predicted.dtype, device=predicted.device) + 0.5) / count
+    error = target.unsqueeze(-2) - predicted.unsqueeze(-1)
+    size = error.abs()
+    # huber(u) = m (|u| - m / 2) with m = min(|u|, 1)
+    core = size.clamp(max=1.0)
+    weight = (levels.unsqueeze(-1) - (error < 0).to(error.dtype)).abs()
+    return (weight * core * (size - 0.5 * core)).mean(-1).sum(-1)

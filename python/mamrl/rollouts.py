@@ -24,10 +24,11 @@ class Trajectories:
         states: (n, T, M, K) int64, each player's own view.
         actions: (n, T, M, K) int64.
         rewards: (n, T, M, K).
-        recorded: for each player the LSTM's (outputs, saved), which spare its differentiable pass the forward; empty for
-            other policies.
+        recorded: for each player the LSTM's (outputs, saved), which spare its differentiable pass the forward; empty
+            for other policies.
         values: (T, M, K) of the first player's value network, where it has one.
         values_recorded: the value network's (outputs, saved).
+        diverged: how many simulations broke down, in games that simulate.
     """
 
     states: Tensor
@@ -36,6 +37,7 @@ class Trajectories:
     recorded: Sequence[Sequence[Tensor]] = field(default=())
     values: Tensor | None = None
     values_recorded: Sequence[Tensor] = ()
+    diverged: int = 0
 
     def recorded_of(self, player: int) -> Sequence[Tensor]:
         return self.recorded[player] if self.recorded else ()
@@ -44,8 +46,8 @@ class Trajectories:
 def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: int, first_chain: int = 0) -> Tensor:
     """The rollout's keys (chains, 2) int64: a seed, and a stream that no other place of a run uses.
 
-    The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that streams
-    of different places never meet, and different seeds are different Philox keys.
+    The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that
+    streams of different places never meet, and different seeds are different Philox keys.
 
     Raises:
         ValueError: a field that does not fit its bits.

@@ -29,8 +29,8 @@ def train(
     """Meta-trains an agent and returns the one that did best on the validation personas.
 
     Args:
-        experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game, policies
-            or populations of your own.
+        experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game,
+            policies or populations of your own.
         seed: the same seed and experiment give the same numbers on the same machine.
         out: the run folder, which gets ``experiment.json``, ``log.jsonl``, ``last.pt``, ``best.pt`` and TensorBoard's
             events; None keeps everything in memory.
@@ -67,8 +67,9 @@ def _open_folder(folder: Path, experiment: Experiment, seed: int, resume: bool) 
         create_folder(folder, experiment, seed)
         return
     recorded, recorded_seed = read_experiment(folder)
-    # a longer training may continue a shorter one; everything else has to be the same
-    if recorded.replace(iterations=experiment.iterations) != experiment or recorded_seed != seed:
+    # a longer training may continue a shorter one, unless its length decided the learning rates
+    same_length = recorded if recorded.lr_decay else recorded.replace(iterations=experiment.iterations)
+    if same_length != experiment or recorded_seed != seed:
         raise ValueError(f"{folder} was trained with another experiment or seed; resume it with its own")
 
 

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+
 from mamrl.games import differentiable as games
 from mamrl.games.exact import exact_values, expected_rewards, player_views
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mamrl.games.factorization import JOINTS, Factorization
 
 # columns of the 17 observations by agent, as printed by gymnasium-robotics 1.4.2 (MaMuJoCo v1) for

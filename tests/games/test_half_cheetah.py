@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+
 from mamrl import reference
 from mamrl.games.half_cheetah import HalfCheetah
 

@@ -10,6 +10,7 @@ from checks import (
     check_thread_counts,
     strided,
 )
+
 from mamrl import ops, reference
 
 OP = torch.ops.mamrl.discounted_returns.default

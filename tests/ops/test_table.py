@@ -10,6 +10,7 @@ from checks import (
     check_thread_counts,
     strided,
 )
+
 from mamrl import ops, reference
 
 LOOKUP = torch.ops.mamrl.table_lookup.default

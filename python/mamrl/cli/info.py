@@ -12,8 +12,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "info",
         help="print versions, SIMD level, threads and which kernels were built",
-        description="Prints what a bug report should hold: versions, the SIMD level in use, the thread count, and whether "
-        "CUDA kernels and MuJoCo were built and load.",
+        description="Prints what a bug report should hold: versions, the SIMD level in use, the thread count, and "
+        "whether CUDA kernels and MuJoCo were built and load.",
     )
     parser.set_defaults(run=run)
 
@@ -35,8 +35,18 @@ def run(args: argparse.Namespace) -> int:
         "threads": torch.get_num_threads(),
         "CUDA kernels": "built" if load_optional("_C_cuda") else "not built",
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "MuJoCo": "built" if load_optional("_C_mujoco") else "not built",
+        "MuJoCo": _mujoco(),
     }
     for name, fact in facts.items():
         print(f"{name:13} {fact}")
     return 0
+
+
+def _mujoco() -> str:
+    from mamrl.games.half_cheetah import MUJOCO_VERSION, load_module
+
+    try:
+        load_module()
+    except ImportError as error:
+        return f"not available ({error})"
+    return f"built for mujoco {MUJOCO_VERSION}"

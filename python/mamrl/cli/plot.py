@@ -11,8 +11,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "plot",
         help="plot reward by chain position of several runs",
-        description="Meta-tests runs and plots their reward by chain position, one panel for each kind of peer. Runs of "
-        "the same algorithm and agent are one curve: its band is the 95% interval over runs, or over personas where "
+        description="Meta-tests runs and plots their reward by chain position, one panel for each kind of peer. Runs "
+        "of the same algorithm and agent are one curve: its band is the 95% interval over runs, or over personas where "
         "there is a single run.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")

@@ -12,9 +12,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "test",
         help="meta-test trained runs",
-        description="Lets a trained agent adapt to every test persona while the persona learns too, and prints the mean "
-        "reward a step at each chain position with 95% intervals over personas, all and by kind of peer, and the AUC "
-        "(the sum over l = 1..L). Also written to RUN/test.csv and RUN/actions.csv.",
+        description="Lets a trained agent adapt to every test persona while the persona learns too, and prints the "
+        "mean reward a step at each chain position with 95% intervals over personas, all and by kind of peer, and the "
+        "AUC (the sum over l = 1..L). Also written to RUN/test.csv and RUN/test_actions.csv.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--repeats", type=int, default=5, help="times each chain is played afresh (default 5)")
@@ -35,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
         trained = load_run(folder, "last" if args.last else "best")
         result = trained.test(args.split, args.seed, args.repeats)
         experiment = trained.setting.experiment
-        print(
-            f"{folder}: {experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}, {args.split} personas"
-        )
+        what = f"{experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}"
+        print(f"{folder}: {what}, {args.split} personas")
         print(result.table() + "\n")
         write_text(Path(folder) / f"{args.split}.csv", result.csv())
         write_text(Path(folder) / f"{args.split}_actions.csv", result.actions_csv(trained.setting.game.state_names()))

@@ -78,6 +78,17 @@ def load_module() -> ModuleType:
     return module
 
 
+@cache
+def load_robot() -> tuple[ModuleType, Any]:
+    """The compiled module and the model that its rollouts walk, loaded once.
+
+    Raises:
+        ImportError: MuJoCo or its model file is missing; the message says what to install.
+    """
+    module = load_module()
+    return module, module.Robot(str(default_model()))
+
+
 def default_model() -> Path:
     """The model file that comes with Gymnasium.
 
