@@ -1,4 +1,4 @@
-"""A whole Meta-MAPG iteration (IPD, K=64, H=150, L=7, one chain) beside an expert's PyTorch and the published code's shape."""
+"""A whole Meta-MAPG iteration (IPD, K=64, H=150, L=7, one chain) beside two in PyTorch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from mamrl.agents import build
 from mamrl.experiments import preset
 from mamrl.learner import Learner
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rival_arguments():

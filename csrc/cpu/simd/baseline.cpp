@@ -4,43 +4,67 @@
 #include "cpu/column_kernels.h"
 #include "cpu/simd/vec.h"
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 namespace mamrl::MAMRL_SIMD {
 
 constexpr int64_t kSamples = kBaselineSamples;
 constexpr int64_t kWidth = kLanes<double>;
+// of the Gram matrix in registers at a time
 #if defined(__AVX512F__)
-constexpr int kTileRows = 8, kTileVectors = 3;
+constexpr int kTileRows = 8;
 #else
-constexpr int kTileRows = 4, kTileVectors = 2;
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileVectors = 2;
+
+// kWidth numbers to doubles, and back. The compiler's own conversion of vectors takes them apart.
+MAMRL_FN Vec<double> load_doubles(const double* from) { return load(from); }
+MAMRL_FN void store_narrow(double* to, Vec<double> v) { store(to, v); }
+#if defined(__AVX512F__)
+MAMRL_FN Vec<double> load_doubles(const float* from) {
+  return (Vec<double>)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from));
+}
+MAMRL_FN void store_narrow(float* to, Vec<double> v) { _mm256_storeu_ps(to, _mm512_maskz_cvtpd_ps(0xff, (__m512d)v)); }
+#elif defined(__AVX2__)
+MAMRL_FN Vec<double> load_doubles(const float* from) { return (Vec<double>)_mm256_cvtps_pd(_mm_loadu_ps(from)); }
+MAMRL_FN void store_narrow(float* to, Vec<double> v) { _mm_storeu_ps(to, _mm256_cvtpd_ps((__m256d)v)); }
+#else
+MAMRL_FN Vec<double> load_doubles(const float* from) { return Vec<double>{double(from[0]), double(from[1])}; }
+MAMRL_FN void store_narrow(float* to, Vec<double> v) {
+  to[0] = float(v[0]);
+  to[1] = float(v[1]);
+}
 #endif
 
-template <class T>
-struct NarrowOf {
-  typedef T type __attribute__((vector_size(kWidth * sizeof(T))));
-};
-
-// kWidth numbers as doubles
-template <class T>
-MAMRL_FN Vec<double> load_doubles(const T* from) {
-  typename NarrowOf<T>::type narrow;
-  __builtin_memcpy(&narrow, from, sizeof(narrow));
-  return __builtin_convertvector(narrow, Vec<double>);
-}
-
-// gram[i..i+kRows, j..j+kVectors*kWidth] += X^T X for `samples` rows of X
+// gram[i..i+kRows, j..j+kVectors*kWidth] += X^T X for `samples` rows of X. A tile of few sums takes several samples at
+// a time, since an addition waits four cycles for the one before it.
 template <int kRows, int kVectors>
 MAMRL_FN void gram_tile(const double* x, int64_t samples, int64_t width, int64_t i, int64_t j, double* gram) {
-  Vec<double> sums[kRows][kVectors];
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = load(gram + (i + r) * width + j + v * kWidth);
-  for (int64_t n = 0; n < samples; ++n, x += width) {
-    Vec<double> columns[kVectors];
-    for (int v = 0; v < kVectors; ++v) columns[v] = load(x + j + v * kWidth);
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) sums[r][v] += broadcast(x[i + r]) * columns[v];
+  constexpr int kAtOnce = kRows * kVectors < 8 ? 8 / (kRows * kVectors) : 1;
+  Vec<double> sums[kAtOnce][kRows][kVectors] = {};
+  int64_t n = 0;
+  for (; n + kAtOnce <= samples; n += kAtOnce) {
+    for (int u = 0; u < kAtOnce; ++u, x += width) {
+      Vec<double> columns[kVectors];
+      for (int v = 0; v < kVectors; ++v) columns[v] = load(x + j + v * kWidth);
+      for (int r = 0; r < kRows; ++r)
+        for (int v = 0; v < kVectors; ++v) sums[u][r][v] += broadcast(x[i + r]) * columns[v];
+    }
   }
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kVectors; ++v) store(gram + (i + r) * width + j + v * kWidth, sums[r][v]);
+  for (; n < samples; ++n, x += width)
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v) sums[0][r][v] += broadcast(x[i + r]) * load(x + j + v * kWidth);
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      double* to = gram + (i + r) * width + j + v * kWidth;
+      Vec<double> total = load(to);
+      for (int u = 0; u < kAtOnce; ++u) total += sums[u][r][v];
+      store(to, total);
+    }
+  }
 }
 
 // the rows [i, i + kRows) of the lower triangle
@@ -49,8 +73,7 @@ MAMRL_FN void gram_rows(const double* x, int64_t samples, int64_t width, int64_t
   int64_t vectors = (i + kRows + kWidth - 1) / kWidth, j = 0;
   for (; vectors >= kTileVectors; vectors -= kTileVectors, j += kTileVectors * kWidth)
     gram_tile<kRows, kTileVectors>(x, samples, width, i, j, gram);
-  if (kTileVectors > 2 && vectors == 2) gram_tile<kRows, 2>(x, samples, width, i, j, gram);
-  if (vectors == 1) gram_tile<kRows, 1>(x, samples, width, i, j, gram);
+  if (vectors) gram_tile<kRows, 1>(x, samples, width, i, j, gram);
 }
 
 MAMRL_FN void add_gram(const double* x, int64_t samples, int64_t width, int64_t used, double* gram) {
@@ -69,9 +92,14 @@ MAMRL_FN void add_gram(const double* x, int64_t samples, int64_t width, int64_t 
 
 // times[p] += z[p] * sum of the rows [first, last) of X
 MAMRL_FN void add_times(const double* x, int64_t first, int64_t last, int64_t width, const double* z, double* times) {
+  constexpr int64_t kAtOnce = 4;
   for (int64_t j = 0; j < width; j += kWidth) {
-    Vec<double> sum = {};
-    for (int64_t n = first; n < last; ++n) sum += load(x + n * width + j);
+    Vec<double> sums[kAtOnce] = {};
+    int64_t n = first;
+    for (; n + kAtOnce <= last; n += kAtOnce)
+      for (int64_t u = 0; u < kAtOnce; ++u) sums[u] += load(x + (n + u) * width + j);
+    for (; n < last; ++n) sums[0] += load(x + n * width + j);
+    const Vec<double> sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     for (int p = 0; p < kTimeFeatures; ++p) {
       double* to = times + p * width + j;
       store(to, load(to) + broadcast(z[p]) * sum);
@@ -163,8 +191,7 @@ void baseline_predict(const BaselineChain<T>& op, const double* weights) {
           sums[n] += value * (load(linear + o) + value * load(square + o));
         }
       }
-      const auto predicted = __builtin_convertvector(sum_each(sums) + broadcast(at_time), typename NarrowOf<T>::type);
-      __builtin_memcpy(op.predictions + row + k, &predicted, sizeof(predicted));
+      store_narrow(op.predictions + row + k, sum_each(sums) + broadcast(at_time));
     }
     for (; k < op.trajectories; ++k) {
       const T* observation = op.observations + (row + k) * size;
