@@ -144,8 +144,7 @@ def trajectories(options: Options) -> Path:
             "share reaching B under MeVa .95 less that under naive learning", to_b["meva:0.95"] - to_b["naive"], 0.2, 1
         )
     ]
-    return report.verdict(
-        "MeVa at high gamma leads to B from where the other rules lead to A.", checks, notes)
+    return report.verdict("MeVa at high gamma leads to B from where the other rules lead to A.", checks, notes)
 
 
 def basins(options: Options) -> Path:
