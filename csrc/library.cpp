@@ -64,6 +64,13 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
       "int horizon, bool record=True) -> Tensor[]");
 
+  // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss; GELU with its slope ----
+  m.def(
+      "iterated_2x2(Tensor logits_1, Tensor logits_2, Tensor payoffs, float discount) "
+      "-> (Tensor values, Tensor slopes)");
+  m.def("quantile_huber(Tensor predicted, Tensor target) -> (Tensor loss, Tensor grad_predicted, Tensor grad_target)");
+  m.def("gelu_with_slope(Tensor x) -> (Tensor value, Tensor slope)");
+
   // ---- what `mamrl info` prints ----
   m.def("simd_level() -> str");
   m.def("_set_simd_level(str level) -> ()");

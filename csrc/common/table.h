@@ -8,6 +8,6 @@
 namespace mamrl {
 
 // Negative if and only if `index` is outside [0, size): the sign bits of many can be gathered by OR, without a branch.
-MAMRL_HOST_DEVICE inline int64_t outside(int64_t index, int64_t size) { return index | (size - 1 - index); }
+MAMRL_FN int64_t outside(int64_t index, int64_t size) { return index | (size - 1 - index); }
 
 }  // namespace mamrl

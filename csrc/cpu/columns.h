@@ -29,4 +29,10 @@ void for_column_blocks(int64_t rows, int64_t columns, int64_t width, F&& f) {
   }
 }
 
+// Runs a kernel of cpu/simd.h on all of its columns.
+template <class Op, class Kernel>
+void for_column_blocks(const Op& op, int64_t width, Kernel kernel) {
+  for_column_blocks(op.horizon, op.columns, width, [&](int64_t begin, int64_t end) { kernel(op, begin, end); });
+}
+
 }  // namespace mamrl

@@ -9,7 +9,8 @@
 namespace mamrl {
 
 inline void check_indices(const char* name, const Tensor& t, int64_t size) {
-  MAMRL_CHECK(t.scalar_type() == ScalarType::Long, name, " must be int64");
+  MAMRL_CHECK_TYPE(t.scalar_type() == ScalarType::Long, name, " is ", dtype_text(t.scalar_type()),
+                   ", expected torch.int64");
   const int64_t* index = t.const_data_ptr<int64_t>();
   const int64_t count = t.numel();
   int64_t signs = 0;
@@ -17,8 +18,7 @@ inline void check_indices(const char* name, const Tensor& t, int64_t size) {
   if (signs >= 0) return;
   int64_t first = 0;
   while (outside(index[first], size) >= 0) ++first;
-  MAMRL_CHECK(false, name, " holds ", std::to_string(index[first]), ", expected at least 0 and below ",
-              std::to_string(size));
+  MAMRL_CHECK(false, name, " holds ", index[first], ", expected at least 0 and below ", size);
 }
 
 }  // namespace mamrl

@@ -2,12 +2,14 @@
 // time.
 #pragma once
 
+#include "cpu/column_kernels.h"
 #include "cpu/lstm_kernels.h"
 #include "cpu/rollout_kernels.h"
 
 namespace mamrl {
 
-// One instruction set's kernels. A kernel runs the tasks [first, last) in memory of *_scratch bytes.
+// One instruction set's kernels. Those of the LSTM and the rollout run the tasks [first, last) in memory of *_scratch
+// bytes; those of the small ops the columns [begin, end).
 template <class T>
 struct SimdKernels {
   int64_t (*lstm_forward_scratch)(const LstmShape&);
@@ -18,6 +20,16 @@ struct SimdKernels {
   void (*lstm_double_backward)(const LstmDoubleBackward<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*rollout_scratch)(const Rollout<T>&);
   void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
+
+  void (*gae)(const GaeColumns<T>&, int64_t begin, int64_t end);
+  void (*gae_backward)(const GaeBackwardColumns<T>&, int64_t begin, int64_t end);
+  void (*returns)(const ReturnsColumns<T>&, int64_t begin, int64_t end);
+  void (*returns_backward)(const ReturnsBackwardColumns<T>&, int64_t begin, int64_t end);
+  void (*dice_pair_weights)(const DiceWeightsColumns<T>&, int64_t begin, int64_t end);
+  void (*dice_gradient)(const DiceGradientColumns<T>&, int64_t begin, int64_t end);
+  void (*dice_product)(const DiceProductColumns<T>&, int64_t begin, int64_t end);
+  void (*baseline_sums)(const BaselineChain<T>&, double* memory, double* gram, double* times);
+  void (*baseline_predict)(const BaselineChain<T>&, const double* weights);
 };
 
 // of the level in use: the highest that this CPU has, unless MAMRL_SIMD or _set_simd_level chose another

@@ -17,10 +17,10 @@ Tensor table_lookup(const Tensor& table_, const Tensor& index_) {
   check_floating("table", table);
   MAMRL_CHECK(table.dim() == 2, "table has shape ", shape_text(table), ", expected (M, R)");
   MAMRL_CHECK(index.dim() == 3 && index.size(1) == table.size(0), "index has shape ", shape_text(index),
-              ", expected (T, M, K) with M = ", std::to_string(table.size(0)));
+              ", expected (T, M, K) with M = ", table.size(0), " as table");
   const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2), rows = table.size(1);
   check_indices("index", index, rows);
-  Tensor out = torch::stable::new_empty(table, {horizon, chains, trajectories});
+  Tensor out = empty_row_major(table, {horizon, chains, trajectories});
   dispatch_floating(table, [&]<class T>() {
     const T* from = table.const_data_ptr<T>();
     const int64_t* at = index.const_data_ptr<int64_t>();
@@ -39,11 +39,11 @@ Tensor table_accumulate(const Tensor& values_, const Tensor& index_, int64_t num
   const Tensor values = row_major(values_), index = row_major(index_);
   check_floating("values", values);
   MAMRL_CHECK(values.dim() == 3, "values has shape ", shape_text(values), ", expected (T, M, K)");
-  check_same_shape("index", index, values);
-  MAMRL_CHECK(num_rows >= 0, "num_rows is ", std::to_string(num_rows), ", expected at least 0");
+  check_same_shape("index", index, "values", values);
+  MAMRL_CHECK(num_rows >= 0, "num_rows is ", num_rows, ", expected at least 0");
   check_indices("index", index, num_rows);
   const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2);
-  Tensor out = torch::stable::new_empty(values, {chains, num_rows});
+  Tensor out = empty_row_major(values, {chains, num_rows});
   dispatch_floating(values, [&]<class T>() {
     const T* from = values.const_data_ptr<T>();
     const int64_t* at = index.const_data_ptr<int64_t>();

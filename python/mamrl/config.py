@@ -33,11 +33,12 @@ class Experiment(Chain):
         actor_lr: Adam's learning rate for phi_0^i.
         own_lr_lr: Adam's learning rate for the inner learning rates.
         critic_lr: Adam's learning rate for the value network.
+        lr_decay: lower all three linearly to zero over the iterations, so that the end is not as noisy as one batch.
         adam_eps: Adam's epsilon.
         amsgrad: use AMSGrad.
         entropy_weight: weight of the mean entropy over tau_0, added to the objective.
-        chain_grad_clip: largest norm of one chain's meta-gradient, before a batch's chains are combined; 0 leaves it as it
-            is. A chain near a bifurcation of its peer's learning has a gradient a hundred times the others'.
+        chain_grad_clip: largest norm of one chain's meta-gradient, before a batch's chains are combined; 0 leaves it as
+            it is. A chain near a bifurcation of its peer's learning has a gradient a hundred times the others'.
         grad_clip: largest norm of the combined meta-gradient; 0 leaves it as it is.
         pcgrad: project conflicting gradients of a batch's chains (Yu et al. 2020).
         chains: peers met at once, M.
@@ -57,6 +58,7 @@ class Experiment(Chain):
     actor_lr: float = 1e-4
     own_lr_lr: float = 1e-4
     critic_lr: float = 1.5e-4
+    lr_decay: bool = False
     adam_eps: float = 1e-8
     amsgrad: bool = False
     entropy_weight: float = 0.0

@@ -163,7 +163,10 @@ class Learner:
         return norm
 
     def _apply(self, name: str, tensor: Tensor, gradient: Tensor) -> None:
+        experiment = self.setting.experiment
+        decay = 1 - self.iteration / experiment.iterations if experiment.lr_decay else 1.0
         tensor.grad = gradient
+        self.optimizers[name].param_groups[0]["lr"] = decay * getattr(experiment, f"{name}_lr")
         self.optimizers[name].step()
         tensor.grad = None
 

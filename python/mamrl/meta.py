@@ -2,7 +2,8 @@
 
 phi_0 joint parameters; at each position l = 0..L, K trajectories tau_l of T steps are sampled under phi_l, then every
 agent takes one policy-gradient step to phi_{l+1} (Kim et al. 2021, section 2.2). The meta-agent is player 0; its
-objective is its return over l = 1..L as a function of its own phi_0. ``docs/estimators.md`` derives the three estimators.
+objective is its return over l = 1..L as a function of its own phi_0. docs/estimators.md derives the
+three estimators.
 """
 
 from __future__ import annotations

@@ -302,7 +302,8 @@ def matrix_game_rollout(
         joint = torch.stack(chosen)
         states.append(state)
         actions.append(joint)
-        rewards.append(payoffs[:, *chosen])
+        outcome: tuple[slice | Tensor, ...] = (slice(None), *chosen)
+        rewards.append(payoffs[outcome])
         state = torch.stack([joint_state(joint, p, action_counts) for p in range(num_players)])
     result = [torch.stack(x, dim=1) for x in (states, actions, rewards)]
     for player, kind in enumerate(kinds):
@@ -327,3 +328,18 @@ def _split_networks(networks: Sequence[Tensor], kinds: Sequence[int]) -> list[li
         policies.append(list(networks[first : first + NUM_TENSORS[kind]]))
         first += NUM_TENSORS[kind]
     return policies
+
+
+# ---- meta-values ------------------------------------------------------------------------------------
+
+
+def quantile_huber(predicted: Tensor, target: Tensor) -> Tensor:
+    """sum_i mean_j |tau_i - 1[u_ij < 0]| huber(u_ij), u_ij = target_j - predicted_i (Dabney et al. 2018); (..., Q)."""
+    count = predicted.shape[-1]
+    levels = (torch.arange(count, dtype=predicted.dtype, device=predicted.device) + 0.5) / count
+    error = target.unsqueeze(-2) - predicted.unsqueeze(-1)
+    size = error.abs()
+    # huber(u) = m (|u| - m / 2) with m = min(|u|, 1)
+    core = size.clamp(max=1.0)
+    weight = (levels.unsqueeze(-1) - (error < 0).to(error.dtype)).abs()
+    return (weight * core * (size - 0.5 * core)).mean(-1).sum(-1)

@@ -67,8 +67,9 @@ def _open_folder(folder: Path, experiment: Experiment, seed: int, resume: bool) 
         create_folder(folder, experiment, seed)
         return
     recorded, recorded_seed = read_experiment(folder)
-    # a longer training may continue a shorter one; everything else has to be the same
-    if recorded.replace(iterations=experiment.iterations) != experiment or recorded_seed != seed:
+    # a longer training may continue a shorter one, unless its length decided the learning rates
+    same_length = recorded if recorded.lr_decay else recorded.replace(iterations=experiment.iterations)
+    if same_length != experiment or recorded_seed != seed:
         raise ValueError(f"{folder} was trained with another experiment or seed; resume it with its own")
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from mamrl import ops, reference
 from torch import Tensor
+
+from mamrl import ops, reference
 
 NUM_STATES = 5
 

@@ -244,7 +244,7 @@ def test_thread_count_changes_no_bit(objective):
             ValueError,
             "baseline is on meta, expected cpu as log_probs",
         ),
-        ({"baseline": 0.0}, TypeError, "baseline is float, expected a torch.Tensor"),
+        ({"baseline": 0.0}, TypeError, "type 'Tensor' for argument 'baseline' but instead found type 'float'"),
         ({"discount": 1.01}, ValueError, r"discount is 1.01, expected a number in \[0, 1\]"),
     ],
 )

@@ -168,7 +168,7 @@ def test_thread_count_changes_no_bit():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"rewards": [1.0]}, TypeError, "rewards is list, expected a torch.Tensor"),
+        ({"rewards": [1.0]}, TypeError, "type 'Tensor' for argument 'rewards' but instead found type 'list'"),
         (
             {"rewards": torch.zeros(4, 3, dtype=torch.int64)},
             TypeError,
@@ -180,8 +180,16 @@ def test_thread_count_changes_no_bit():
             TypeError,
             "values is torch.float64, expected torch.float32 as rewards",
         ),
-        ({"values": torch.zeros(4, 3)}, ValueError, r"values has shape \(4, 3\), expected \(5, 3\), one row more"),
-        ({"values": torch.zeros(5, 2)}, ValueError, r"values has shape \(5, 2\), expected \(5, 3\)"),
+        (
+            {"values": torch.zeros(4, 3)},
+            ValueError,
+            r"values has shape \(4, 3\), expected one row more than the \(4, 3\) of rewards",
+        ),
+        (
+            {"values": torch.zeros(5, 2)},
+            ValueError,
+            r"values has shape \(5, 2\), expected one row more than the \(4, 3\) of rewards",
+        ),
         ({"values": torch.zeros(5, 3, device="meta")}, ValueError, "values is on meta, expected cpu as rewards"),
         (
             {"next_values": torch.zeros(4, 3)},
@@ -204,11 +212,11 @@ def test_bad_arguments_are_named(change, error, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({0: torch.zeros(4, 3).half()}, "rewards must be float32 or float64"),
+        ({0: torch.zeros(4, 3).half()}, "rewards is torch.float16, expected torch.float32 or torch.float64"),
         ({1: torch.zeros(4, 3)}, "values has shape"),
-        ({1: torch.zeros(5, 3).double()}, "values must have the dtype"),
+        ({1: torch.zeros(5, 3).double()}, "values is torch.float64, expected torch.float32"),
         ({2: torch.zeros(4, 3)}, "values has shape"),
-        ({3: torch.zeros(4, 3)}, "terminations must be boolean"),
+        ({3: torch.zeros(4, 3)}, "terminations is torch.float32, expected torch.bool"),
         ({4: torch.zeros(3, 3) > 0}, r"truncations has shape \(3, 3\), expected \(4, 3\)"),
     ],
 )

@@ -2,6 +2,7 @@ import pytest
 import torch
 from checks import assert_close, check_registration, check_scripted, check_thread_counts, strided
 from lstm_cases import game_case
+
 from mamrl import ops, reference
 
 ROLLOUT = torch.ops.mamrl.matrix_game_rollout.default

@@ -8,6 +8,7 @@ import pytest
 import torch
 from checks import DTYPES, check_thread_counts
 from lstm_cases import derivatives, game_case, lstm_case, relative_errors, simd_level, simd_levels
+
 from mamrl import ops, reference
 
 LEVELS = simd_levels()

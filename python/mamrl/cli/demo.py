@@ -21,8 +21,8 @@ def add_parser(subparsers: Any) -> None:
         "demo",
         help="train Meta-MAPG and Meta-PG, meta-test them, show a table and a figure",
         description="Trains Meta-MAPG and Meta-PG in the iterated prisoner's dilemma, first on the exact tabular "
-        "chain, then on trajectories sampled by the kernels; meta-tests them on the 40 test personas; prints one table and "
-        "writes one figure.",
+        "chain, then on trajectories sampled by the kernels; meta-tests them on the 40 test personas; prints one table "
+        "and writes one figure.",
     )
     parser.add_argument("--out", default="runs/demo", help="folder of the runs and the figure (default runs/demo)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")

@@ -35,8 +35,18 @@ def run(args: argparse.Namespace) -> int:
         "threads": torch.get_num_threads(),
         "CUDA kernels": "built" if load_optional("_C_cuda") else "not built",
         "CUDA device": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "MuJoCo": "built" if load_optional("_C_mujoco") else "not built",
+        "MuJoCo": _mujoco(),
     }
     for name, fact in facts.items():
         print(f"{name:13} {fact}")
     return 0
+
+
+def _mujoco() -> str:
+    from mamrl.games.half_cheetah import MUJOCO_VERSION, load_module
+
+    try:
+        load_module()
+    except ImportError as error:
+        return f"not available ({error})"
+    return f"built for mujoco {MUJOCO_VERSION}"

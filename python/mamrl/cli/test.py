@@ -13,8 +13,8 @@ def add_parser(subparsers: Any) -> None:
         "test",
         help="meta-test trained runs",
         description="Lets a trained agent adapt to every test persona while the persona learns too, and prints the "
-        "mean reward a step at each chain position with 95% intervals over personas, all and by kind of peer, and the AUC "
-        "(the sum over l = 1..L). Also written to RUN/test.csv and RUN/actions.csv.",
+        "mean reward a step at each chain position with 95% intervals over personas, all and by kind of peer, and the "
+        "AUC (the sum over l = 1..L). Also written to RUN/test.csv and RUN/test_actions.csv.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--repeats", type=int, default=5, help="times each chain is played afresh (default 5)")

@@ -1,33 +1,89 @@
-"""Calls an op by the shortest way that is still right."""
+"""Calls ops, and registers their autograd, by the shortest way that is still right.
+
+An autograd kernel registered from Python by ``torch.library`` costs more than a small op itself. Here it is a
+plain ``autograd.Function``, which :func:`call` applies without the dispatcher, and not at all where nothing asks for a
+gradient.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._C import _any_requires_grad, _AutoDispatchBelowAutograd
 from torch._C._functorch import peek_interpreter_stack
 
 _PREFIX = "mamrl: "
+_TYPE_PREFIX = "TypeError: "
+# keeps the registrations alive
+_LIBRARY = torch.library.Library("mamrl", "IMPL")
+_FUNCTIONS: dict[Any, Any] = {}
+
+
+def register_autograd(
+    op: Any, backward: Callable[..., Any], *, setup_context: Callable[..., None] | None = None
+) -> None:
+    """Gives an op its derivative, as ``torch.library.register_autograd`` does and with the same arguments.
+
+    Args:
+        op: an overload, such as ``torch.ops.mamrl.gae.default``.
+        backward: (ctx, *grads of the outputs) -> grads of the inputs.
+        setup_context: (ctx, inputs, output) -> None, saves what ``backward`` needs.
+    """
+
+    def forward(ctx: Any, *args: Any) -> Any:
+        with _AutoDispatchBelowAutograd():
+            output = op._op(*args)
+        if setup_context is not None:
+            setup_context(ctx, args, output)
+        return output
+
+    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    function: Any = type(f"{op._opname}_function", (torch.autograd.Function,), members)
+    _FUNCTIONS[op] = function
+
+    def kernel(*args: Any) -> Any:
+        if torch.is_grad_enabled() and _any_requires_grad(*args):
+            return function.apply(*args)
+        with _AutoDispatchBelowAutograd():
+            return op._op(*args)
+
+    _LIBRARY.impl(op, kernel, "Autograd")
 
 
 def call(op: Any, *args: Any) -> Any:
-    """Calls ``op``, past its autograd kernel where nothing asks for a gradient.
+    """Calls an overload from Python.
 
-    An autograd kernel registered from Python costs more than a small op itself. The compiler, and functorch's
-    transforms, which hide what they differentiate, keep the full way.
+    The compiler, and functorch's transforms, which hide what they differentiate, keep the dispatcher's way.
 
     Raises:
-        ValueError: what the kernel's own checks found, such as an index out of range.
+        ValueError: what the op's own checks found.
+        TypeError: the same, of an argument's type or dtype.
     """
     if torch.compiler.is_compiling():
         return op(*args)
     try:
-        if (torch.is_grad_enabled() and torch._C._any_requires_grad(*args)) or peek_interpreter_stack() is not None:
+        if peek_interpreter_stack() is not None:
             return op(*args)
-        with torch._C._AutoDispatchBelowAutograd():
-            return op(*args)
+        if torch.is_grad_enabled() and _any_requires_grad(*args):
+            return _FUNCTIONS[op].apply(*args) if op in _FUNCTIONS else op(*args)
+        with _AutoDispatchBelowAutograd():
+            return op._op(*args)
     except RuntimeError as error:
-        _, found, sentence = str(error).partition(_PREFIX)
-        if not found:
+        raised = _readable(error)
+        if raised is error:
             raise
-        raise ValueError(sentence.splitlines()[0]) from None
+        raise raised from None
+
+
+def _readable(error: RuntimeError) -> Exception:
+    text = str(error)
+    _, found, sentence = text.partition(_PREFIX)
+    if found:
+        sentence = sentence.splitlines()[0]
+        kind = TypeError if sentence.startswith(_TYPE_PREFIX) else ValueError
+        return kind(sentence.removeprefix(_TYPE_PREFIX))
+    if "Expected a value of type" in text:
+        return TypeError(text.splitlines()[0])
+    return error

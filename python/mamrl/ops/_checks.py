@@ -38,6 +38,13 @@ def same_device(name: str, tensor: Tensor, other_name: str, other: Tensor) -> No
         raise ValueError(f"{name} is on {tensor.device}, expected {other.device} as {other_name}")
 
 
+def same_devices(**tensors: Tensor | None) -> None:
+    """For fake kernels: where devices are mixed, a tensor on "meta" would else make a result without numbers."""
+    (first_name, first), *others = ((name, tensor) for name, tensor in tensors.items() if tensor is not None)
+    for name, tensor in others:
+        same_device(name, tensor, first_name, first)
+
+
 def shape(name: str, tensor: Tensor, expected: tuple[int, ...], why: str = "") -> None:
     if tensor.shape != expected:
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected)}{why}")
@@ -71,5 +78,5 @@ def positive(name: str, value: float) -> None:
 
 
 def constant(name: str, tensor: Tensor, why: str) -> None:
-    if tensor.requires_grad and torch.is_grad_enabled():
+    if getattr(tensor, "requires_grad", False) and torch.is_grad_enabled():
         raise ValueError(f"{name} requires grad, but {why}; pass {name}.detach()")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import call, register_autograd
 
 _linear_baseline = torch.ops.mamrl.linear_baseline.default
 _WHY_CONSTANT = "linear_baseline is not differentiable"
@@ -38,37 +38,18 @@ def linear_baseline(
         ValueError: a shape, a device, num_states or ridge is not as above, a state is outside [0, num_states), an
             argument requires grad, or the equations stay singular (as with NaN or inf).
     """
-    _checks.floating("returns", returns)
     _checks.constant("returns", returns, _WHY_CONSTANT)
-    _checks.positive("ridge", ridge)
-    if returns.dim() not in (2, 3):
-        raise ValueError(f"returns has shape {tuple(returns.shape)}, expected (T, M, K) or (T, K)")
-    if isinstance(observations, Tensor) and observations.dtype == torch.int64:
-        if num_states is None:
-            raise ValueError("num_states is None, expected the number of states that observations index")
-        if num_states < 1:
-            raise ValueError(f"num_states is {num_states}, expected at least 1")
-        _checks.same_device("observations", observations, "returns", returns)
-        _checks.shape("observations", observations, returns.shape, " as returns")
-    else:
-        if num_states is not None:
-            raise ValueError(f"num_states is {num_states}, expected None since observations are no int64 states")
-        _checks.like("observations", observations, "returns", returns)
-        _checks.constant("observations", observations, _WHY_CONSTANT)
-        _checks.shape(
-            "observations", observations, (*returns.shape, *observations.shape[-1:]), ", those of returns first"
-        )
-    if returns.dim() == 2:
-        return _call(observations.unsqueeze(1), returns.unsqueeze(1), num_states, ridge).squeeze(1)
-    return _call(observations, returns, num_states, ridge)
-
-
-def _call(observations: Tensor, returns: Tensor, num_states: int | None, ridge: float) -> Any:
+    _checks.constant("observations", observations, _WHY_CONSTANT)
+    if num_states is None and observations.dtype == torch.int64:
+        raise ValueError("num_states is None, expected the number of states that observations index")
+    if num_states is not None and observations.dtype != torch.int64:
+        raise ValueError(f"num_states is {num_states}, expected None since observations are no int64 states")
     return call(_linear_baseline, observations, returns, num_states or 0, ridge)
 
 
 @torch.library.register_fake("mamrl::linear_baseline")
 def _(observations: Tensor, returns: Tensor, num_states: int, ridge: float) -> Tensor:
+    _checks.same_devices(returns=returns, observations=observations)
     return returns.new_empty(returns.shape)
 
 
@@ -76,4 +57,4 @@ def _refuse(ctx: Any, grad: Tensor) -> Any:
     raise RuntimeError(f"mamrl: {_WHY_CONSTANT}")
 
 
-torch.library.register_autograd("mamrl::linear_baseline", _refuse)
+register_autograd(torch.ops.mamrl.linear_baseline.default, _refuse)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import call, register_autograd
 
 _dice = torch.ops.mamrl.dice_objective.default
 _loaded_dice = torch.ops.mamrl.loaded_dice_objective.default
@@ -47,12 +47,8 @@ def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discoun
         TypeError: a dtype is not as above.
         ValueError: a shape, a device or discount is not as above, or rewards or baseline require grad.
     """
-    _check_log_probs(log_probs, discount)
-    _check_constant("rewards", rewards, log_probs)
-    _check_constant("baseline", baseline, log_probs)
-    if log_probs.dim() == 2:
-        tensors = (x.unsqueeze(1) for x in (log_probs, rewards, baseline))
-        return call(_dice, *tensors, discount)[0].squeeze(0)
+    _checks.constant("rewards", rewards, _WHY_CONSTANT)
+    _checks.constant("baseline", baseline, _WHY_CONSTANT)
     return call(_dice, log_probs, rewards, baseline, discount)[0]
 
 
@@ -80,36 +76,20 @@ def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float
         TypeError: a dtype is not as above.
         ValueError: a shape, a device or discount is not as above, or advantages require grad.
     """
-    _check_log_probs(log_probs, discount)
-    _check_constant("advantages", advantages, log_probs)
-    if log_probs.dim() == 2:
-        return call(_loaded_dice, log_probs.unsqueeze(1), advantages.unsqueeze(1), discount)[0].squeeze(0)
+    _checks.constant("advantages", advantages, _WHY_CONSTANT)
     return call(_loaded_dice, log_probs, advantages, discount)[0]
-
-
-def _check_log_probs(log_probs: Tensor, discount: float) -> None:
-    _checks.floating("log_probs", log_probs)
-    if log_probs.dim() not in (2, 3):
-        raise ValueError(f"log_probs has shape {tuple(log_probs.shape)}, expected (T, M, K) or (T, K)")
-    if log_probs.shape[-1] == 0:
-        raise ValueError("log_probs has no trajectory, expected K at least 1")
-    _checks.fraction("discount", discount)
-
-
-def _check_constant(name: str, tensor: Tensor, log_probs: Tensor) -> None:
-    _checks.like(name, tensor, "log_probs", log_probs)
-    _checks.shape(name, tensor, log_probs.shape, " as log_probs")
-    _checks.constant(name, tensor, _WHY_CONSTANT)
 
 
 @torch.library.register_fake("mamrl::dice_objective")
 def _(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discount: float) -> tuple[Tensor, Tensor]:
-    return log_probs.new_empty(log_probs.shape[1]), log_probs.new_empty(log_probs.shape)
+    _checks.same_devices(log_probs=log_probs, rewards=rewards, baseline=baseline)
+    return log_probs.new_empty(log_probs.shape[1:-1]), log_probs.new_empty(log_probs.shape)
 
 
 @torch.library.register_fake("mamrl::loaded_dice_objective")
 def _(log_probs: Tensor, advantages: Tensor, discount: float) -> tuple[Tensor, Tensor]:
-    return log_probs.new_empty(log_probs.shape[1]), log_probs.new_empty(log_probs.shape)
+    _checks.same_devices(log_probs=log_probs, advantages=advantages)
+    return log_probs.new_empty(log_probs.shape[1:-1]), log_probs.new_empty(log_probs.shape)
 
 
 @torch.library.register_fake("mamrl::dice_gradient")
@@ -144,17 +124,18 @@ def _setup_objective(ctx: Any, log_probs: Tensor, baseline: Tensor | None, outpu
     if any(ctx.needs_input_grad[1:-1]):
         raise RuntimeError("mamrl: rewards, baseline or advantages require grad, but DiCE holds them constant")
     ctx.mark_non_differentiable(pair_weights)
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(log_probs, pair_weights, baseline)
 
 
 def _differentiate_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     log_probs, pair_weights, baseline = ctx.saved_tensors
-    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None, None
+    return call(_gradient, log_probs, grad, pair_weights, baseline, ctx.discount), None, None, None
 
 
 def _differentiate_loaded_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     log_probs, pair_weights, baseline = ctx.saved_tensors
-    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None
+    return call(_gradient, log_probs, grad, pair_weights, baseline, ctx.discount), None, None
 
 
 def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -164,7 +145,7 @@ def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate_gradient(ctx: Any, vector: Tensor) -> tuple[Tensor | None, ...]:
     log_probs, grad, pair_weights, baseline = ctx.saved_tensors
-    product, grad_grad = _hessian_product(log_probs, vector, grad, pair_weights, baseline, ctx.discount)
+    product, grad_grad = call(_hessian_product, log_probs, vector, grad, pair_weights, baseline, ctx.discount)
     return product, grad_grad, None, None, None
 
 
@@ -172,9 +153,9 @@ def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
     raise RuntimeError("mamrl: DiCE objectives have two derivatives here, and a third was asked for")
 
 
-torch.library.register_autograd("mamrl::dice_objective", _differentiate_dice, setup_context=_setup_dice)
-torch.library.register_autograd(
-    "mamrl::loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice
+register_autograd(torch.ops.mamrl.dice_objective.default, _differentiate_dice, setup_context=_setup_dice)
+register_autograd(
+    torch.ops.mamrl.loaded_dice_objective.default, _differentiate_loaded_dice, setup_context=_setup_loaded_dice
 )
-torch.library.register_autograd("mamrl::dice_gradient", _differentiate_gradient, setup_context=_setup_gradient)
-torch.library.register_autograd("mamrl::dice_hessian_product", _refuse_third)
+register_autograd(torch.ops.mamrl.dice_gradient.default, _differentiate_gradient, setup_context=_setup_gradient)
+register_autograd(torch.ops.mamrl.dice_hessian_product.default, _refuse_third)

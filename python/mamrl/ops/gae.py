@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import call, register_autograd
 
 _gae = torch.ops.mamrl.gae.default
 _gae_backward = torch.ops.mamrl.gae_backward.default
@@ -52,20 +52,6 @@ def gae(
         TypeError: a tensor has another dtype than rewards, or a mask is not boolean.
         ValueError: a shape, a device, discount or gae_lambda is not as above.
     """
-    _checks.floating("rewards", rewards)
-    _checks.has_time("rewards", rewards)
-    _checks.like("values", values, "rewards", rewards)
-    if next_values is None:
-        expected = (rewards.shape[0] + 1, *rewards.shape[1:])
-        _checks.shape("values", values, expected, ", one row more than rewards")
-    else:
-        _checks.shape("values", values, rewards.shape, " as rewards, next_values being given")
-        _checks.like("next_values", next_values, "rewards", rewards)
-        _checks.shape("next_values", next_values, rewards.shape, " as rewards")
-    _checks.mask("terminations", terminations, "rewards", rewards)
-    _checks.mask("truncations", truncations, "rewards", rewards)
-    _checks.fraction("discount", discount)
-    _checks.fraction("gae_lambda", gae_lambda)
     return call(_gae, rewards, values, next_values, terminations, truncations, discount, gae_lambda)
 
 
@@ -79,6 +65,9 @@ def _(
     discount: float,
     gae_lambda: float,
 ) -> Tensor:
+    _checks.same_devices(
+        rewards=rewards, values=values, next_values=next_values, terminations=terminations, truncations=truncations
+    )
     return rewards.new_empty(rewards.shape)
 
 
@@ -106,7 +95,7 @@ def _setup_gae(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_gae(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    rewards, values, next_values = _gae_backward(grad, *ctx.saved_tensors, *ctx.settings)
+    rewards, values, next_values = call(_gae_backward, grad, *ctx.saved_tensors, *ctx.settings)
     separate = ctx.settings[-1]
     return rewards, values, next_values if separate else None, None, None, None, None
 
@@ -121,8 +110,15 @@ def _differentiate_gae_backward(ctx: Any, rewards: Tensor, values: Tensor, next_
     # the transpose of a transpose: the advantages of the incoming gradients
     discount, gae_lambda, separate = ctx.settings
     following = next_values if separate else None
-    return _gae(rewards, values, following, *ctx.saved_tensors, discount, gae_lambda), None, None, None, None, None
+    return (
+        call(_gae, rewards, values, following, *ctx.saved_tensors, discount, gae_lambda),
+        None,
+        None,
+        None,
+        None,
+        None,
+    )
 
 
-torch.library.register_autograd("mamrl::gae", _differentiate_gae, setup_context=_setup_gae)
-torch.library.register_autograd("mamrl::gae_backward", _differentiate_gae_backward, setup_context=_setup_gae_backward)
+register_autograd(torch.ops.mamrl.gae.default, _differentiate_gae, setup_context=_setup_gae)
+register_autograd(torch.ops.mamrl.gae_backward.default, _differentiate_gae_backward, setup_context=_setup_gae_backward)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import call, register_autograd
 
 _returns = torch.ops.mamrl.discounted_returns.default
 _returns_backward = torch.ops.mamrl.discounted_returns_backward.default
@@ -41,14 +41,6 @@ def discounted_returns(
         TypeError: next_values has another dtype than rewards, or a mask is not boolean.
         ValueError: a shape, a device or discount is not as above.
     """
-    _checks.floating("rewards", rewards)
-    _checks.has_time("rewards", rewards)
-    if next_values is not None:
-        _checks.like("next_values", next_values, "rewards", rewards)
-        _checks.shape("next_values", next_values, rewards.shape, " as rewards")
-    _checks.mask("terminations", terminations, "rewards", rewards)
-    _checks.mask("truncations", truncations, "rewards", rewards)
-    _checks.fraction("discount", discount)
     return call(_returns, rewards, next_values, terminations, truncations, discount)
 
 
@@ -60,6 +52,7 @@ def _(
     truncations: Tensor | None,
     discount: float,
 ) -> Tensor:
+    _checks.same_devices(rewards=rewards, next_values=next_values, terminations=terminations, truncations=truncations)
     return rewards.new_empty(rewards.shape)
 
 
@@ -75,7 +68,7 @@ def _setup_returns(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_returns(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    rewards, next_values = _returns_backward(grad, *ctx.saved_tensors, ctx.discount)
+    rewards, next_values = call(_returns_backward, grad, *ctx.saved_tensors, ctx.discount)
     return rewards, next_values if ctx.bootstrapped else None, None, None, None
 
 
@@ -86,12 +79,12 @@ def _setup_returns_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Ten
 
 def _differentiate_returns_backward(ctx: Any, rewards: Tensor, next_values: Tensor) -> tuple[Tensor | None, ...]:
     # the transpose of a transpose: the returns of the incoming gradients
-    return _returns(rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
+    return call(_returns, rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
 
 
-torch.library.register_autograd("mamrl::discounted_returns", _differentiate_returns, setup_context=_setup_returns)
-torch.library.register_autograd(
-    "mamrl::discounted_returns_backward",
+register_autograd(torch.ops.mamrl.discounted_returns.default, _differentiate_returns, setup_context=_setup_returns)
+register_autograd(
+    torch.ops.mamrl.discounted_returns_backward.default,
     _differentiate_returns_backward,
     setup_context=_setup_returns_backward,
 )

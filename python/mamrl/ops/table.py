@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import call, register_autograd
 
 _lookup = torch.ops.mamrl.table_lookup.default
 _accumulate = torch.ops.mamrl.table_accumulate.default
@@ -28,13 +28,6 @@ def table_lookup(table: Tensor, index: Tensor) -> Tensor:
         TypeError: a dtype is not as above.
         ValueError: a shape or a device is not as above, or an index is outside [0, R).
     """
-    _checks.floating("table", table)
-    _checks.indices("index", index)
-    _checks.same_device("index", index, "table", table)
-    if table.dim() != 2:
-        raise ValueError(f"table has shape {tuple(table.shape)}, expected (M, R)")
-    if index.dim() != 3 or index.shape[1] != table.shape[0]:
-        raise ValueError(f"index has shape {tuple(index.shape)}, expected (T, M, K) with M = {table.shape[0]} as table")
     return call(_lookup, table, index)
 
 
@@ -53,24 +46,18 @@ def table_accumulate(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
         TypeError: a dtype is not as above.
         ValueError: a shape, a device or num_rows is not as above, or an index is outside [0, num_rows).
     """
-    _checks.floating("values", values)
-    _checks.indices("index", index)
-    _checks.same_device("index", index, "values", values)
-    if values.dim() != 3:
-        raise ValueError(f"values has shape {tuple(values.shape)}, expected (T, M, K)")
-    _checks.shape("index", index, values.shape, " as values")
-    if num_rows < 0:
-        raise ValueError(f"num_rows is {num_rows}, expected at least 0")
     return call(_accumulate, values, index, num_rows)
 
 
 @torch.library.register_fake("mamrl::table_lookup")
 def _(table: Tensor, index: Tensor) -> Tensor:
+    _checks.same_devices(table=table, index=index)
     return table.new_empty(index.shape)
 
 
 @torch.library.register_fake("mamrl::table_accumulate")
 def _(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
+    _checks.same_devices(values=values, index=index)
     return values.new_empty(values.shape[1], num_rows)
 
 
@@ -81,7 +68,7 @@ def _setup_lookup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_lookup(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return _accumulate(grad, *ctx.saved_tensors, ctx.num_rows), None
+    return call(_accumulate, grad, *ctx.saved_tensors, ctx.num_rows), None
 
 
 def _setup_accumulate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -90,8 +77,8 @@ def _setup_accumulate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 
 
 def _differentiate_accumulate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return _lookup(grad, *ctx.saved_tensors), None, None
+    return call(_lookup, grad, *ctx.saved_tensors), None, None
 
 
-torch.library.register_autograd("mamrl::table_lookup", _differentiate_lookup, setup_context=_setup_lookup)
-torch.library.register_autograd("mamrl::table_accumulate", _differentiate_accumulate, setup_context=_setup_accumulate)
+register_autograd(torch.ops.mamrl.table_lookup.default, _differentiate_lookup, setup_context=_setup_lookup)
+register_autograd(torch.ops.mamrl.table_accumulate.default, _differentiate_accumulate, setup_context=_setup_accumulate)

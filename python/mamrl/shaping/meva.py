@@ -1,0 +1,303 @@
+"""Meta-Value Learning (Cooijmans et al. 2023): learn the discounted sum of a game's values along joint
+optimisation, follow its gradient.
+
+Two formulations. V: ``V(x) = (1 - g) f(x) + g V(x + a grad V(x))``, agents follow ``grad V``. U, a correction
+to the naive gradient: ``U(x) = (1 - g) f(x') + g U(x')`` with ``x' = x + a grad(f(x) + g U(x))``, which
+agents follow. Both are normalised by ``1 - g`` (appendix A), condition on each player's own discount g
+(section 4.2) and predict quantiles (Dabney et al. 2018).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mamrl.games.differentiable import DifferentiableGame
+from mamrl.ops.quantile_huber import quantile_huber
+from mamrl.shaping.gradients import leaves
+from mamrl.shaping.networks import PairNetwork
+from mamrl.shaping.training import Progress, TrainingState, run_training
+
+
+@dataclass(frozen=True)
+class MetaValueSettings:
+    """How a meta-value is trained; the defaults are those of the logistic game (appendix D).
+
+    Attributes:
+        formulation: "V" or "U".
+        loops: Outer loops: each draws fresh policies.
+        strides: Optimiser steps a loop.
+        explore_steps: Steps along the sign-flipped network's gradient before each stride's on-policy steps.
+        steps: On-policy steps a stride, whose states are learned from.
+        batch: Pairs of policies.
+        step_size: alpha, of the agents.
+        policy_init: "uniform" on [-policy_scale, policy_scale] or "normal" with that standard deviation.
+        policy_scale: See ``policy_init``.
+        trace: lambda of the lambda-returns; 0 is one-step bootstrapping.
+        target_decay: Inertia of the moving-average target network; None has targets, and their gradients,
+            from the network itself.
+        flip_probability: That exploration flips the sign of a unit of the last nonlinearity.
+        learning_rate: Of Adam.
+        betas: Of Adam.
+        weight_decay: Decoupled, on all parameters.
+    """
+
+    formulation: str = "V"
+    loops: int = 1001
+    strides: int = 1
+    explore_steps: int = 0
+    steps: int = 50
+    batch: int = 128
+    step_size: float = 1.0
+    policy_init: str = "uniform"
+    policy_scale: float = 8.0
+    trace: float = 0.0
+    target_decay: float | None = None
+    flip_probability: float = 0.0
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.formulation not in ("V", "U"):
+            raise ValueError(f"formulation must be 'V' or 'U', but {self.formulation!r} was given")
+        if self.policy_init not in ("uniform", "normal"):
+            raise ValueError(f"policy_init must be 'uniform' or 'normal', but {self.policy_init!r} was given")
+        if min(self.loops, self.strides, self.steps, self.batch) < 1 or self.explore_steps < 0:
+            raise ValueError("loops, strides, steps and batch must be at least 1, and explore_steps at least 0")
+        if not 0 <= self.trace <= 1 or not 0 <= self.flip_probability <= 1:
+            raise ValueError("trace and flip_probability must be in [0, 1]")
+
+
+#: the settings of the iterated prisoner's dilemma (appendix E)
+ITERATED_SETTINGS = MetaValueSettings(
+    formulation="U",
+    loops=2001,
+    strides=10,
+    explore_steps=10,
+    steps=10,
+    step_size=2.0,
+    policy_init="normal",
+    policy_scale=1.0,
+    trace=0.9,
+    target_decay=0.99,
+    flip_probability=1 / 16,
+    learning_rate=1e-4,
+    betas=(0.9, 0.999),
+    weight_decay=0.01,
+)
+
+
+def lambda_targets(rewards: Tensor, following: Tensor, gamma: Tensor, trace: float) -> Tensor:
+    """Normalised lambda-returns of every quantile (appendix C): bootstrapped fully at the last state.
+
+    ``Y_t = (1 - g) r_t + g ((1 - trace) W_{t+1} + trace Y_{t+1})`` with ``Y_k = W_k``.
+
+    Args:
+        rewards: ``(k, 2, B)``: r_t, what the step from t brings.
+        following: ``(k, 2, B, Q)``: W_{t+1}, the value of the state after the step.
+        gamma: ``(2, B)``.
+        trace: In [0, 1].
+
+    Returns:
+        ``(k, 2, B, Q)``.
+    """
+    discount = gamma.unsqueeze(-1)
+    earned = ((1 - gamma) * rewards).unsqueeze(-1)
+    carried, targets = following[-1], []
+    for t in reversed(range(rewards.shape[0])):
+        carried = earned[t] + discount * torch.lerp(following[t], carried, trace)
+        targets.append(carried)
+    return torch.stack(targets[::-1])
+
+
+def follow(
+    network: PairNetwork, game: DifferentiableGame, formulation: str, x: Tensor, gamma: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """The direction that agents with meta-values follow.
+
+    Args:
+        network: V or U.
+        game: Of two players.
+        formulation: "V" or "U".
+        x: ``(2, B, D)`` both players' policies.
+        gamma: ``(2, B)`` their discounts.
+
+    Returns:
+        The direction ``(2, B, D)``, and the game's values ``(2, B)`` where they came with it.
+    """
+    if formulation == "V":
+        return network.own_gradient(x, gamma), None
+    values, naive = game.values_and_gradients((x[0], x[1]))
+    return torch.stack(naive) + gamma.unsqueeze(-1) * network.own_gradient(x, gamma), values
+
+
+def draw_discounts(batch: int, generator: torch.Generator) -> Tensor:
+    """Both players' discounts ``(2, B)``, arcsine distributed: Beta(1/2, 1/2) (section 4.2)."""
+    return torch.sin(torch.rand(2, batch, generator=generator) * (torch.pi / 2)).square()
+
+
+def draw_policies(size: tuple[int, int], init: str, scale: float, generator: torch.Generator) -> Tensor:
+    """Both players' initial policies ``(2, *size)``, "normal" or "uniform" about zero."""
+    if init == "normal":
+        return scale * torch.randn(2, *size, generator=generator)
+    return scale * (2 * torch.rand(2, *size, generator=generator) - 1)
+
+
+def _stride_loss(
+    network: PairNetwork,
+    target_network: PairNetwork | None,
+    game: DifferentiableGame,
+    settings: MetaValueSettings,
+    x: Tensor,
+    gamma: Tensor,
+) -> Tensor:
+    """Quantile loss along ``steps`` on-policy steps from x."""
+    states, values = [x], []
+    for _ in range(settings.steps):
+        direction, value = follow(network, game, settings.formulation, states[-1], gamma)
+        values.append(value)
+        states.append(states[-1] + settings.step_size * direction)
+    count = settings.steps
+    path = torch.stack(states)
+
+    def evaluate(model: PairNetwork, part: Tensor) -> Tensor:
+        # one pass over all states: time becomes part of the batch
+        steps = part.shape[0]
+        flat = part.transpose(0, 1).flatten(1, 2)
+        outputs: Tensor = model(flat, gamma.repeat(1, steps))
+        return outputs.unflatten(1, (steps, -1)).transpose(0, 1)
+
+    if settings.formulation == "V":
+        flat = path[:-1].transpose(0, 1).flatten(1, 2)
+        rewards = game.values((flat[0], flat[1])).unflatten(1, (count, -1)).transpose(0, 1)
+    else:
+        final = game.values((path[-1, 0], path[-1, 1]))
+        rewards = torch.stack([*(value for value in values[1:] if value is not None), final])
+    if target_network is None:
+        predicted = evaluate(network, path)
+        current, following = predicted[:-1], predicted[1:]
+    else:
+        current = evaluate(network, path[:-1])
+        with torch.no_grad():
+            following = evaluate(target_network, path[1:])
+    targets = lambda_targets(rewards, following, gamma, settings.trace)
+    # mean over time and pairs, sum over the players, who share their weights
+    return quantile_huber(current, targets).mean(dim=(0, 2)).sum()
+
+
+def train_meta_value(
+    game: DifferentiableGame,
+    network: PairNetwork,
+    settings: MetaValueSettings,
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    until: int | None = None,
+) -> list[float]:
+    """Trains ``network`` in place by algorithm 1 of the paper.
+
+    Args:
+        game: Of two players with policies of one size.
+        network: Its outputs are the quantiles; see :mod:`mamrl.shaping.networks`.
+        settings: The algorithm's.
+        seed: Of policies, discounts and exploration.
+        checkpoint: Where the state is saved now and then, and at the end.
+        resume: Continue from ``checkpoint`` where it exists; the result equals the unbroken run's.
+        progress: Called with (loops done, loops in all, loss) after every loop.
+        until: Stop, with a checkpoint, after this many loops in all.
+
+    Returns:
+        The mean loss of every loop.
+
+    Raises:
+        ValueError: the game is not one of two players with policies of one size.
+        DivergenceError: a loss or parameter is not finite; names the loop and the last good checkpoint.
+    """
+    if game.num_players != 2 or game.sizes[0] != game.sizes[1]:
+        raise ValueError(
+            f"meta-values need two players with policies of one size, but {type(game).__name__} has {game.sizes}"
+        )
+    target = copy.deepcopy(network).requires_grad_(False) if settings.target_decay is not None else None
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    learned: list[Tensor] = list(network.parameters())
+    averaged: list[Tensor] = list(target.parameters()) if target is not None else []
+
+    def loop() -> float:
+        shape = (settings.batch, game.sizes[0])
+        x = draw_policies(shape, settings.policy_init, settings.policy_scale, generator)
+        explore_gamma = draw_discounts(settings.batch, generator)
+        signs: Tensor | None = None
+        if settings.explore_steps:
+            flips = torch.rand(2, settings.batch, network.units, generator=generator) < settings.flip_probability
+            signs = 1 - 2 * flips.to(x.dtype)
+        total = 0.0
+        for stride in range(settings.strides):
+            for _ in range(settings.explore_steps):
+                x = x + settings.step_size * network.own_gradient(x, explore_gamma, signs)
+            # without exploration there is but one draw of discounts a loop
+            gamma = draw_discounts(settings.batch, generator) if stride or settings.explore_steps else explore_gamma
+            loss = _stride_loss(network, target, game, settings, x, gamma)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            if settings.target_decay is not None:
+                torch._foreach_lerp_(averaged, learned, 1 - settings.target_decay)
+            total += loss.item()
+        return total / settings.strides
+
+    modules: dict[str, torch.nn.Module] = (
+        {"network": network} if target is None else {"network": network, "target": target}
+    )
+    state = TrainingState(modules, optimizer, generator)
+    return run_training(loop, state, settings.loops, file=checkpoint, resume=resume, progress=progress, until=until)
+
+
+def meva(
+    game: DifferentiableGame,
+    params: Sequence[Tensor],
+    step_size: float,
+    *,
+    network: PairNetwork,
+    formulation: str,
+    gamma: float | tuple[float, float] = 0.9,
+) -> tuple[Tensor, ...]:
+    """Both players follow the trained meta-value's gradient.
+
+    Args:
+        game: Of two players.
+        params: For each player ``(B, D)``.
+        step_size: Of the update; the meta-value holds for the one it was trained with.
+        network: Trained by :func:`train_meta_value`.
+        formulation: "V" or "U".
+        gamma: How far both players, or each, look ahead; in the U form a player with 0 is a naive learner.
+
+    Returns:
+        What to add to each player's parameters.
+
+    Raises:
+        ValueError: the parameters do not fit the game, there are not two players, or gamma is outside [0, 1).
+    """
+    gammas = (gamma, gamma) if isinstance(gamma, (int, float)) else gamma
+    if len(gammas) != 2 or not all(0 <= g < 1 for g in gammas):
+        raise ValueError(f"gamma must be in [0, 1) for each of two players, but {gamma} was given")
+    if game.num_players != 2:
+        raise ValueError(f"meta-values need two players, but {type(game).__name__} has {game.num_players}")
+    x = torch.stack(leaves(game, params, step_size)).detach()
+    discount = torch.tensor(gammas, dtype=x.dtype).unsqueeze(-1).expand(x.shape[:2])
+    direction, _ = follow(network, game, formulation, x, discount)
+    return tuple(step_size * direction)
