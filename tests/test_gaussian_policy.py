@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mamrl.gaussian_policy import GaussianLSTMPolicy, gaussian_policies
 
 SMALL = GaussianLSTMPolicy(observation_columns=(2, 5, 9), action_columns=(1, 4), hidden_size=3)

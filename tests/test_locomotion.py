@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from mamrl import reference
 from mamrl.games.half_cheetah import HalfCheetah
 from mamrl.gaussian_policy import gaussian_policies

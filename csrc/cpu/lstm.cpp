@@ -19,6 +19,7 @@ std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const optional<Tensor
   Tensor outputs = tensors.new_steps({tensors.shape.outputs});
   Tensor saved = tensors.new_steps({5, tensors.padded()});
   if (tensors.empty()) return {outputs, saved};
+  prefer_huge_pages(saved.mutable_data_ptr(), saved.numel() * saved.element_size());
   dispatch_floating(outputs, [&]<class T>() {
     const LstmForward<T> op = {tensors.shape, tensors.weights<T>(), outputs.mutable_data_ptr<T>(),
                                saved.mutable_data_ptr<T>()};
@@ -94,7 +95,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
   const LstmTensors tensors(gate_inputs, states, recurrent, head, std::nullopt);
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {tensors.shape.outputs});
   const Tensor saved = tensors.steps("saved", saved_, {5, tensors.padded()});
-  Tensor adjoints = tensors.new_steps({2, tensors.padded()});
+  Tensor adjoints = tensors.new_steps({tensors.padded()});
   Tensor partials = new_partials(tensors);
   WeightGradients grads(tensors);
   dispatch_floating(saved, [&]<class T>() {
@@ -126,7 +127,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
               "the direction must have the shapes of the weights");
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {s.outputs});
   const Tensor saved = tensors.steps("saved", saved_, {5, tensors.padded()});
-  const Tensor adjoints = tensors.steps("adjoints", adjoints_, {2, tensors.padded()});
+  const Tensor adjoints = tensors.steps("adjoints", adjoints_, {tensors.padded()});
   Tensor grad_grad_outputs = tensors.new_steps({s.outputs});
   Tensor partials = new_partials(tensors);
   WeightGradients grads(tensors);

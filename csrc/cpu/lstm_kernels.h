@@ -60,7 +60,7 @@ struct LstmBackward {
   const T* grad_outputs;
   const T* saved;
   T* grad_dense;  // (T, M, K, 4N), where the gate inputs are dense
-  T* adjoints;    // (T, M, K, 2, P): of h and c
+  T* adjoints;    // (T, M, K, P): of h; those of c follow from them
   T* partials;    // (M, parts, partial_size)
 };
 

@@ -105,6 +105,7 @@ std::vector<Tensor> run(const Game& game, const Tensor& payoffs, const std::vect
         record ? torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
                : torch::stable::new_empty(payoffs, {0});
     network.saved = record ? saved.mutable_data_ptr<T>() : nullptr;
+    prefer_huge_pages(network.saved, saved.numel() * saved.element_size());
     result.push_back(outputs);
     result.push_back(saved);
   }

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mamrl.checkpoint import write_whole
 from mamrl.evaluation import MetaTest, confidence_interval
+from mamrl.runs import learning_curve
 
 if TYPE_CHECKING:
     from mamrl.runs import Run
@@ -82,6 +83,26 @@ def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> 
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("mean reward a step")
     axes[0][-1].legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def plot_learning(runs: Sequence[Run], path: str | Path) -> None:
+    """Validation AUC by iteration, one curve a run.
+
+    Args:
+        runs: with their folders, whose logs are read.
+        path: where the picture goes.
+    """
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(6.0, 3.8))
+    for run in runs:
+        curve = learning_curve(run)
+        estimator = f"{run.setting.experiment.estimator} estimator"
+        axis.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=f"{curve_label(run)}, {estimator}")
+    axis.set_xlabel("iteration")
+    axis.set_ylabel("AUC on the validation personas")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
     save_figure(figure, path)
 
 

@@ -126,6 +126,21 @@ def load_run(path: str | Path, which: str = "best", setting: Setting | None = No
     )
 
 
+def learning_curve(run: Run) -> list[tuple[int, float]]:
+    """(iteration, validation AUC) of every validation that the run's log holds.
+
+    Raises:
+        ValueError: the run has no folder, or never came to a validation.
+    """
+    file = None if run.path is None else run.path / LOG
+    lines = file.read_text().splitlines() if file is not None and file.is_file() else []
+    records = [json.loads(line) for line in lines]
+    curve = [(record["iteration"], record["validation_auc"]) for record in records if "validation_auc" in record]
+    if not curve:
+        raise ValueError(f"{run.name} has no validations in its log")
+    return curve
+
+
 def _check_fit(file: Path, setting: Setting, state: Mapping[str, Any]) -> None:
     expected = (setting.policies[0].num_parameters,)
     found = state.get("parameters")

@@ -44,7 +44,8 @@ def test_train_test_plot_from_the_shell(tmp_path, capsys):
     rows = list(csv.DictReader((tmp_path / "meta-pg" / "test.csv").open()))
     assert [row["position"] for row in rows[:4]] == ["0", "1", "2", "AUC"]
     assert main(["plot", *runs, "--out", str(tmp_path / "figure.png"), "--repeats", "1"]) == 0
-    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert main(["plot", *runs, "--out", str(tmp_path / "learning.png"), "--learning"]) == 0
+    assert min((tmp_path / name).stat().st_size for name in ("figure.png", "learning.png")) > 10_000
 
 
 def test_command_line_wins_over_the_preset(capsys):

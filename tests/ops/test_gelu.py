@@ -1,8 +1,9 @@
 import pytest
 import torch
 from checks import DTYPES, assert_close, check_registration, check_thread_counts
-from mamrl.ops.gelu import gelu
 from torch.nn import functional as F
+
+from mamrl.ops.gelu import gelu
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import DTYPES, assert_close, check_registration, check_thread_counts, strided
+
 from mamrl.games import differentiable as games
 from mamrl.ops.iterated_2x2 import iterated_2x2
 

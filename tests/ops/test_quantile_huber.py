@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import DTYPES, assert_close, check_registration, check_thread_counts
+
 from mamrl import reference
 from mamrl.ops.quantile_huber import quantile_huber
 

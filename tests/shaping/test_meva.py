@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from mamrl.games import differentiable as games
 from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error, train_cola
 from mamrl.shaping.meva import (

@@ -7,6 +7,8 @@ from functools import partial
 
 import pytest
 import torch
+from torch.func import grad
+
 from mamrl.games import differentiable as games
 from mamrl.shaping.adjusted import consensus, symplectic
 from mamrl.shaping.hola import hola
@@ -15,7 +17,6 @@ from mamrl.shaping.lola import lola, lola_taylor
 from mamrl.shaping.lookahead import lookahead
 from mamrl.shaping.naive import naive
 from mamrl.shaping.sos import sos
-from torch.func import grad
 
 RULES = {
     "naive": naive,

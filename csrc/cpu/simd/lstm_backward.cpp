@@ -46,9 +46,15 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
     const bool last = t + 1 == shape.horizon;
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
     transpose_head(s.hidden_grad, grads, s.head, count, outputs, padded);
+    Ahead ahead;
+    if (t > 0) {
+      const int64_t tiles = product_tiles<T>(count, 4 * padded, padded);
+      ahead.add(saved - step * saved_row, count * saved_row, tiles);
+      ahead.add(op.adjoints + (index - step) * padded, count * padded, tiles);
+    }
     if (!last) {
       add_product(s.hidden_grad, padded, s.rows.current_adjoints(), s.rows.adjoint_stride, 1, s.recurrent, padded,
-                  count, 4 * padded, padded);
+                  count, 4 * padded, padded, ahead);
     }
     s.rows.next();
     T* gate_adjoints = s.rows.current_adjoints();
@@ -56,7 +62,7 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
     for (int64_t k = 0; k < count; ++k) {
       const T* y_row = saved + k * saved_row;
       const T* p_row = y_row - step * saved_row;
-      T* adjoint_row = op.adjoints + (index + k) * 2 * padded;
+      T* adjoint_row = op.adjoints + (index + k) * padded;
       for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
         const Gates<Vec<T>> y = load_gates(y_row + unit, padded);
         const int64_t at = k * padded + unit;
@@ -73,7 +79,6 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
         store(s.tanh_cell + at, p_u);
         store(s.carried + at, m_c * y.f);
         store(adjoint_row + unit, m_h);
-        store(adjoint_row + padded + unit, m_c);
         // the head's gradient, with h of this step
         const Vec<T> h = y.o * u;
         for (int64_t a = 0; a < outputs; ++a) {

@@ -19,8 +19,9 @@ struct DoubleBackwardScratch {
   T* recurrent;                 // (8P, P): the weights, then the direction
   T* hidden_grad;               // (block, P): l_h
   T* carried;                   // (block, P): what later steps carry to c
+  T* first_carried;             // (block, P): the same of the first backward
   T* tanh_cell;                 // (block, P)
-  T* zeros;                     // (7, P): the step before the first
+  T* zeros;                     // (5, P): the step before the first
   ContractionRows<T> gathered;  // l_a and m_a beside h' and its tangent
 
   __attribute__((always_inline)) DoubleBackwardScratch(Arena& arena, const LstmShape& s)
@@ -34,8 +35,9 @@ struct DoubleBackwardScratch {
         recurrent(arena.take<T>(8 * padded * padded)),
         hidden_grad(arena.take<T>(kTrajectoryBlock * padded)),
         carried(arena.take<T>(kTrajectoryBlock * padded)),
+        first_carried(arena.take<T>(kTrajectoryBlock * padded)),
         tanh_cell(arena.take<T>(kTrajectoryBlock * padded)),
-        zeros(arena.take<T>(7 * padded)),
+        zeros(arena.take<T>(5 * padded)),
         gathered(arena, 8 * padded, 2 * padded) {}
 
   __attribute__((always_inline)) void set_chain(const LstmDoubleBackward<T>& op, int64_t chain) {
@@ -48,7 +50,7 @@ struct DoubleBackwardScratch {
     pad_recurrent(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units);
     pad_rows(head, op.weights.head + heads, s.outputs, s.units);
     pad_rows(head_direction, op.direction.head + heads, s.outputs, s.units);
-    fill_zero(zeros, 7 * padded);
+    fill_zero(zeros, 5 * padded);
   }
 };
 
@@ -62,9 +64,9 @@ int64_t lstm_double_backward_scratch(const LstmShape& shape) {
 // The tangents of one block of units of R trajectories. saved, earlier: this step's and the last one's saved
 // rows, `earlier_row` apart (0 before the first step).
 template <int R, class T>
-static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
-                         const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
-                         int64_t earlier_tangent_row) {
+MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
+                             const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
+                             int64_t earlier_tangent_row) {
   const int64_t padded = s.padded, operand_row = 2 * padded;
   Vec<T> a[R][4];
 #pragma GCC unroll 8
@@ -82,13 +84,14 @@ static void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t fir
     const T* y_row = saved + k * 5 * padded + unit;
     const Gates<Vec<T>> y = load_gates(y_row, padded), d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
     const Vec<T> u = tanh(load(y_row + 4 * padded));
-    const CellTangent<Vec<T>> d = lstm_tangent(y, load(earlier + k * earlier_row + 4 * padded + unit), u, d_a,
-                                               load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
+    const Gates<Vec<T>> d_y = lstm_gate_tangents(y, d_a);
+    const Vec<T> d_c = lstm_cell_tangent(y, load(earlier + k * earlier_row + 4 * padded + unit), d_y,
+                                         load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
     T* tangent_row = tangents + k * 5 * padded + unit;
     store_gates(tangent_row, padded, d_a);
-    store(tangent_row + 4 * padded, d.c);
+    store(tangent_row + 4 * padded, d_c);
     store(s.operand[1] + k * operand_row + unit, y.o * u);
-    store(s.operand[1] + k * operand_row + padded + unit, d.h);
+    store(s.operand[1] + k * operand_row + padded + unit, lstm_hidden_tangent(y.o, u, d_y.o, d_c));
   }
 }
 
@@ -122,9 +125,16 @@ static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
     const T* earlier_tangents = t ? tangents - count * row : s.zeros;
     const int64_t earlier_row = t ? row : 0;
     s.rows.set_step(shape, op.direction, index, count);
+    Ahead ahead;
+    if (t + 1 < shape.horizon) {
+      const int64_t tiles = padded / kLanes<T> * (count / kTileRows + 1);
+      ahead.add(saved + step * row, count * row, tiles);
+      ahead.add(tangents + count * row, count * row, tiles);
+    }
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       int64_t k = 0;
       for (; k + kTileRows <= count; k += kTileRows) {
+        ahead.next();
         tangent_tile<kTileRows>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents,
                                 earlier_row);
       }
@@ -148,6 +158,7 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
   const int64_t step = shape.chains * shape.trajectories;
   const int64_t adjoint_stride = s.gathered.adjoint_stride, hidden_stride = s.gathered.hidden_stride;
   fill_zero(s.carried, count * padded);
+  fill_zero(s.first_carried, count * padded);
   s.gathered.start(count);
   for (int64_t t = shape.horizon - 1; t >= 0; --t) {
     const int64_t index = (t * shape.chains + chain) * shape.trajectories + first;
@@ -157,9 +168,16 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
     const bool last = t + 1 == shape.horizon;
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
     transpose_head(s.hidden_grad, grads, s.head_direction, count, outputs, padded);
+    Ahead ahead;
+    if (t > 0) {
+      const int64_t tiles = product_tiles<T>(count, 8 * padded, padded);
+      ahead.add(saved - step * row, count * row, tiles);
+      ahead.add(tangents - count * row, count * row, tiles);
+      ahead.add(op.adjoints + (index - step) * padded, count * padded, tiles);
+    }
     if (!last) {
       add_product(s.hidden_grad, padded, s.gathered.current_adjoints(), adjoint_stride, 1, s.recurrent, padded, count,
-                  8 * padded, padded);
+                  8 * padded, padded, ahead);
     }
     s.gathered.next();
     T* second_adjoints = s.gathered.current_adjoints();
@@ -169,32 +187,32 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
       const T* tangent_row = tangents + k * row;
       const T* p_row = t ? y_row - step * row : s.zeros;
       const T* p_tangent_row = t ? tangent_row - count * row : s.zeros;
-      const T* p_p_row = t > 1 ? p_row - step * row : s.zeros;
-      const T* p_p_tangent_row = t > 1 ? p_tangent_row - count * row : s.zeros;
-      const T* adjoint_row = op.adjoints + (index + k) * 2 * padded;
+      const T* adjoint_row = op.adjoints + (index + k) * padded;
       for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
         const int64_t at = k * padded + unit, cell = 4 * padded + unit;
         const Gates<Vec<T>> y = load_gates(y_row + unit, padded), d_a = load_gates(tangent_row + unit, padded);
         const Vec<T> u = load(s.tanh_cell + at), p_c = load(p_row + cell), d_p_c = load(p_tangent_row + cell);
-        const Vec<T> m_h = load(adjoint_row + unit), m_c = load(adjoint_row + padded + unit);
-        const CellTangent<Vec<T>> d = lstm_tangent(y, p_c, u, d_a, d_p_c);
+        const Gates<Vec<T>> d_y = lstm_gate_tangents(y, d_a);
+        const Vec<T> d_c = load(tangent_row + cell), m_h = load(adjoint_row + unit);
+        const Vec<T> m_c = lstm_cell_adjoint(y, u, m_h, load(s.first_carried + at));
         const CellSecond<Vec<T>> l =
-            lstm_second(y, p_c, u, d_a, d_p_c, d, m_h, m_c, load(s.hidden_grad + at), load(s.carried + at));
+            lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, load(s.hidden_grad + at), load(s.carried + at));
+        store(s.first_carried + at, m_c * y.f);
         store(s.carried + at, l.p_c);
         T* second_row = second_adjoints + k * adjoint_stride + unit;
         store_gates(second_row, padded, l.a);
         store_gates(second_row + 4 * padded, padded, lstm_gate_adjoints(y, p_c, u, m_h, m_c));
         // h of the step before and its tangent, for the weight gradient
-        const Gates<Vec<T>> p_y = load_gates(p_row + unit, padded), d_p_a = load_gates(p_tangent_row + unit, padded);
-        const Vec<T> p_u = tanh(p_c);
-        const CellTangent<Vec<T>> d_p =
-            lstm_tangent(p_y, load(p_p_row + cell), p_u, d_p_a, load(p_p_tangent_row + cell));
+        const int64_t output_gate = 3 * padded + unit;
+        const Vec<T> p_o = load(p_row + output_gate), p_u = tanh(p_c);
+        const Vec<T> d_p_o = p_o * (1 - p_o) * load(p_tangent_row + output_gate);
         store(s.tanh_cell + at, p_u);
-        store(earlier_hidden + k * hidden_stride + unit, p_y.o * p_u);
-        store(earlier_hidden + k * hidden_stride + padded + unit, d_p.h);
+        store(earlier_hidden + k * hidden_stride + unit, p_o * p_u);
+        store(earlier_hidden + k * hidden_stride + padded + unit, lstm_hidden_tangent(p_o, p_u, d_p_o, d_p_c));
+        const Vec<T> d_h = lstm_hidden_tangent(y.o, u, d_y.o, d_c);
         for (int64_t a = 0; a < outputs; ++a) {
           T* head = partial.head + a * padded + unit;
-          store(head, load(head) + grads[k * outputs + a] * d.h);
+          store(head, load(head) + grads[k * outputs + a] * d_h);
         }
       }
     }

@@ -35,7 +35,9 @@ void lstm_forward(const LstmForward<T>& op, int64_t first_task, int64_t last_tas
       for (int64_t t = 0; t < s.horizon; ++t) {
         const int64_t index = (t * s.chains + chain) * s.trajectories + first;
         scratch.rows.set_step(s, op.weights, index, count);
-        forward_step(net, scratch.rows.at, count, op.outputs + index * s.outputs, op.saved + index * 5 * net.padded);
+        T* saved = op.saved + index * 5 * net.padded;
+        forward_step(net, scratch.rows.at, count, op.outputs + index * s.outputs, saved,
+                     t + 1 < s.horizon ? saved + s.chains * s.trajectories * 5 * net.padded : nullptr);
       }
     });
   }

@@ -63,19 +63,6 @@ static void pad_recurrent(T* to, const T* from, int64_t units) {
 }
 
 template <class T>
-MAMRL_FN Gates<Vec<T>> load_gates(const T* row, int64_t padded) {
-  return {load(row), load(row + padded), load(row + 2 * padded), load(row + 3 * padded)};
-}
-
-template <class T>
-MAMRL_FN void store_gates(T* row, int64_t padded, const Gates<Vec<T>>& y) {
-  store(row, y.i);
-  store(row + padded, y.f);
-  store(row + 2 * padded, y.g);
-  store(row + 3 * padded, y.o);
-}
-
-template <class T>
 static void tanh_cells(T* to, const T* saved, int64_t count, int64_t padded) {
   for (int64_t k = 0; k < count; ++k) {
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {

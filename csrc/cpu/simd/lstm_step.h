@@ -49,6 +49,19 @@ static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, i
   }
 }
 
+template <class T>
+MAMRL_FN Gates<Vec<T>> load_gates(const T* row, int64_t padded) {
+  return {load(row), load(row + padded), load(row + 2 * padded), load(row + 3 * padded)};
+}
+
+template <class T>
+MAMRL_FN void store_gates(T* row, int64_t padded, const Gates<Vec<T>>& y) {
+  store(row, y.i);
+  store(row + padded, y.f);
+  store(row + 2 * padded, y.g);
+  store(row + 3 * padded, y.o);
+}
+
 // Where each trajectory's share of the gates lies, as rows (4, P): in a padded table, or in the dense tensor
 // itself.
 template <class T>
@@ -130,7 +143,7 @@ struct ForwardNetwork {
 
 // One block of units of R trajectories: gates, cell and hidden state without leaving the registers.
 template <int R, class T>
-static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit, T* saved) {
+MAMRL_TILE void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t first, int64_t unit, T* saved) {
   const int64_t padded = net.padded, panel = 4 * kLanes<T>;
   Vec<T> gates[R][4];
 #pragma GCC unroll 8
@@ -139,30 +152,44 @@ static void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, int6
     for (int gate = 0; gate < 4; ++gate) gates[r][gate] = load(gate_rows[first + r] + gate * padded + unit);
   }
   multiply(gates, net.hidden[0] + first * padded, padded, 1, net.panels + unit * 4 * net.units, panel, net.units);
+  Vec<T> i[R], f[R], g[R], o[R], c[R], u[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) i[r] = gates[r][0], f[r] = gates[r][1], g[r] = gates[r][2], o[r] = gates[r][3];
+  sigmoids(i);
+  sigmoids(f);
+  tanhs(g);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const int64_t at = (first + r) * padded + unit;
-    const Gates<Vec<T>> y = {sigmoid(gates[r][0]), sigmoid(gates[r][1]), tanh(gates[r][2]), sigmoid(gates[r][3])};
-    const Vec<T> c = lstm_cell(y, load(net.cell + at));
-    store(net.cell + at, c);
-    store(net.hidden[1] + at, y.o * tanh(c));
+    u[r] = c[r] = lstm_cell<Vec<T>>({i[r], f[r], g[r], o[r]}, load(net.cell + at));
+    store(net.cell + at, c[r]);
+  }
+  sigmoids(o);
+  tanhs(u);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    store(net.hidden[1] + (first + r) * padded + unit, o[r] * u[r]);
     if (saved) {
       T* row = saved + (first + r) * 5 * padded + unit;
-      store(row, y.i);
-      store(row + padded, y.f);
-      store(row + 2 * padded, y.g);
-      store(row + 3 * padded, y.o);
-      store(row + 4 * padded, c);
+      store_gates<T>(row, padded, {i[r], f[r], g[r], o[r]});
+      store(row + 4 * padded, c[r]);
     }
   }
 }
 
-// All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null.
+// All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null,
+// next_saved where the next step's will lie, or null.
 template <class T>
-static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved) {
+static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved,
+                         const T* next_saved = nullptr) {
+  Ahead ahead;
+  if (next_saved) ahead.add(next_saved, count * 5 * net.padded, net.padded / kLanes<T> * (count / kTileRows + 1));
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
     int64_t k = 0;
-    for (; k + kTileRows <= count; k += kTileRows) forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
+    for (; k + kTileRows <= count; k += kTileRows) {
+      ahead.next();
+      forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
+    }
     for (; k < count; ++k) forward_tile<1>(net, gate_rows, k, unit, saved);
   }
   T* before = net.hidden[0];

@@ -5,6 +5,10 @@
 
 namespace mamrl::MAMRL_SIMD {
 
+// A function of its own for each tile: inlined among others, GCC hoists their constants into registers and spills the
+// tile.
+#define MAMRL_TILE static __attribute__((noinline))
+
 // vectors of a tile's row: the four gates of a block of units, or as many columns
 constexpr int kTileVectors = 4;
 // rows of a tile: with 4 accumulators each, as many as the level's registers hold
@@ -18,6 +22,7 @@ constexpr int kTileRows = 2;
 template <int R, int V, class T>
 MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
                        int64_t b_stride, int64_t depth) {
+#pragma GCC unroll 8
   for (int64_t k = 0; k < depth; ++k) {
     Vec<T> columns[V];
 #pragma GCC unroll 8
@@ -50,8 +55,8 @@ MAMRL_FN void store_tile(const Vec<T> (&tile)[R][V], T* to, int64_t stride) {
 }
 
 template <int R, int V, class T>
-static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
-                             int64_t b_stride, int64_t depth) {
+MAMRL_TILE void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
+                                 const T* b, int64_t b_stride, int64_t depth) {
   Vec<T> tile[R][V];
   load_tile(tile, c, c_stride);
   multiply(tile, a, row_stride, depth_stride, b, b_stride, depth);
@@ -60,9 +65,10 @@ static void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row_str
 
 template <int V, class T>
 static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
-                                const T* b, int64_t b_stride, int64_t rows, int64_t depth) {
+                                const T* b, int64_t b_stride, int64_t rows, int64_t depth, Ahead& ahead) {
   int64_t r = 0;
   for (; r + kTileRows <= rows; r += kTileRows) {
+    ahead.next();
     add_product_tile<kTileRows, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b,
                                    b_stride, depth);
   }
@@ -76,22 +82,37 @@ static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_
 // so that a panel of B stays in L1 while every row of A passes it.
 constexpr int64_t kPanelDepth = 64;
 
+// how often add_product asks `ahead` for a share
+template <class T>
+MAMRL_FN int64_t product_tiles(int64_t rows, int64_t depth, int64_t columns) {
+  const int64_t vectors = columns / kLanes<T>;
+  return (depth + kPanelDepth - 1) / kPanelDepth * (vectors / kTileVectors + vectors % kTileVectors) *
+         (rows / kTileRows + 1);
+}
+
 template <class T>
 static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
-                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
+                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns, Ahead& ahead) {
   for (int64_t k = 0; k < depth; k += kPanelDepth) {
     const int64_t panel = smaller(kPanelDepth, depth - k);
     const T* a_panel = a + k * depth_stride;
     int64_t j = 0;
     for (; j + kTileVectors * kLanes<T> <= columns; j += kTileVectors * kLanes<T>) {
       add_product_columns<kTileVectors>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j,
-                                        b_stride, rows, panel);
+                                        b_stride, rows, panel, ahead);
     }
     for (; j < columns; j += kLanes<T>) {
       add_product_columns<1>(c + j, c_stride, a_panel, row_stride, depth_stride, b + k * b_stride + j, b_stride, rows,
-                             panel);
+                             panel, ahead);
     }
   }
+}
+
+template <class T>
+static void add_product(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
+                        int64_t b_stride, int64_t rows, int64_t depth, int64_t columns) {
+  Ahead nothing;
+  add_product(c, c_stride, a, row_stride, depth_stride, b, b_stride, rows, depth, columns, nothing);
 }
 
 }  // namespace mamrl::MAMRL_SIMD

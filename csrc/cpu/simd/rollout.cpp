@@ -102,8 +102,10 @@ static void act(const Rollout<T>& op, RolloutScratch<T>& s, int64_t index, int64
       scratch.rows.at[k] = scratch.rows.table + s.states[network.player * kTrajectoryBlock + k] * row;
     }
     T* outputs = network.outputs + index * network.shape.outputs;
-    forward_step(scratch.net, scratch.rows.at, count, outputs,
-                 network.saved ? network.saved + index * 5 * scratch.net.padded : nullptr);
+    const int64_t saved_row = 5 * scratch.net.padded, step = op.chains * op.trajectories;
+    T* saved = network.saved ? network.saved + index * saved_row : nullptr;
+    forward_step(scratch.net, scratch.rows.at, count, outputs, saved,
+                 saved && index + step < op.horizon * step ? saved + step * saved_row : nullptr);
     if (network.policy) {
       const int64_t actions = network.shape.outputs;
       copy(s.cumulated[network.player], outputs, count * actions);

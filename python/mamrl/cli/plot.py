@@ -1,4 +1,4 @@
-"""``mamrl plot``: reward by chain position of several runs, as in figure 5a and 5b of the paper."""
+"""``mamrl plot``: several runs' reward by chain position (figures 5a and 5b of the paper), or their learning curves."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ def add_parser(subparsers: Any) -> None:
     """Adds the command to the parser."""
     parser = subparsers.add_parser(
         "plot",
-        help="plot reward by chain position of several runs",
+        help="plot reward by chain position of several runs, or their learning curves",
         description="Meta-tests runs and plots their reward by chain position, one panel for each kind of peer. Runs "
         "of the same algorithm and agent are one curve: its band is the 95% interval over runs, or over personas where "
         "there is a single run.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
     parser.add_argument("--out", required=True, help="the picture, e.g. figure.png")
+    parser.add_argument("--learning", action="store_true", help="validation AUC by iteration, from the runs' logs")
     parser.add_argument("--repeats", type=int, default=5, help="times each chain is played afresh (default 5)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tests and plots."""
-    from mamrl.plotting import plot_adaptation
+    from mamrl.plotting import plot_adaptation, plot_learning
     from mamrl.runs import load_run
 
     trained = [load_run(folder) for folder in args.runs]
-    plot_adaptation([(run, run.test(repeats=args.repeats)) for run in trained], args.out)
+    if args.learning:
+        plot_learning(trained, args.out)
+    else:
+        plot_adaptation([(run, run.test(repeats=args.repeats)) for run in trained], args.out)
     print(f"wrote {args.out}")
     return 0

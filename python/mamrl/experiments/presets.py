@@ -20,12 +20,11 @@ PRESETS: dict[str, Experiment] = {
     "ipd": Experiment(
         estimator="expected",
         critic="linear",
-        actor_lr=2e-3,
-        own_lr_lr=1e-2,
-        lr_decay=True,
+        actor_lr=1e-3,
+        own_lr_lr=2e-3,
         chain_grad_clip=10.0,
-        chains=8,
-        iterations=150,
+        chains=4,
+        iterations=400,
     ),
     "ipd-tabular": Experiment(
         estimator="expected",

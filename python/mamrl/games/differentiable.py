@@ -79,8 +79,7 @@ class DifferentiableGame(ABC):
             own = [x.detach().requires_grad_() for x in params]
             values = self.values(own)
             gradients = tuple(
-                torch.autograd.grad(values[player].sum(), x, retain_graph=True)[0]
-                for player, x in enumerate(own)
+                torch.autograd.grad(values[player].sum(), x, retain_graph=True)[0] for player, x in enumerate(own)
             )
         return values.detach(), gradients
 

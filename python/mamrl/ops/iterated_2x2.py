@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def iterated_2x2(
-    logits_1: Tensor, logits_2: Tensor, payoffs: Tensor, discount: float
-) -> tuple[Tensor, Tensor]:
+def iterated_2x2(logits_1: Tensor, logits_2: Tensor, payoffs: Tensor, discount: float) -> tuple[Tensor, Tensor]:
     """Values of pairs of memory-one policies and the slopes of both values in both players' logits.
 
     ``f_i = (1 - d) p_0 (I - d P)^-1 r_i`` (Foerster et al. 2018, LOLA); the conventions are those of

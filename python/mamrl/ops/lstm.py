@@ -194,7 +194,7 @@ def _(
         recurrent_weight.new_empty(recurrent_weight.shape),
         head_weight.new_empty(head_weight.shape),
         head_weight.new_empty(head_weight.shape[:2]),
-        gate_inputs.new_empty(*_steps(gate_inputs, states), 2, _padded(recurrent_weight.shape[2])),
+        gate_inputs.new_empty(*_steps(gate_inputs, states), _padded(recurrent_weight.shape[2])),
     )
 
 

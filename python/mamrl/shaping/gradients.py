@@ -54,9 +54,7 @@ def gradient(value: Tensor, x: Tensor, *, create_graph: bool = False) -> Tensor:
     """
     if not value.requires_grad:
         return torch.zeros_like(x)
-    (result,) = torch.autograd.grad(
-        value.sum(), x, create_graph=create_graph, retain_graph=True, allow_unused=True
-    )
+    (result,) = torch.autograd.grad(value.sum(), x, create_graph=create_graph, retain_graph=True, allow_unused=True)
     return torch.zeros_like(x) if result is None else result
 
 

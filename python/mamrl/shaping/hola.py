@@ -44,10 +44,7 @@ def hola(
     for level in range(1, order + 1):
         surrogates = []
         for player in range(game.num_players):
-            ahead = [
-                own if other == player else own + extrapolation * imagined[other]
-                for other, own in enumerate(x)
-            ]
+            ahead = [own if other == player else own + extrapolation * imagined[other] for other, own in enumerate(x)]
             surrogates.append(gradient(game.values(ahead)[player], x[player], create_graph=level < order))
         imagined = tuple(surrogates)
     return scaled(imagined, step_size)

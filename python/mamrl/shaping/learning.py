@@ -21,9 +21,7 @@ def mixed(rules: Sequence[Rule]) -> Rule:
 
     def rule(game: DifferentiableGame, params: Sequence[Tensor], step_size: float) -> tuple[Tensor, ...]:
         if len(rules) != game.num_players:
-            raise ValueError(
-                f"a rule for each of {game.num_players} players is needed, but {len(rules)} were given"
-            )
+            raise ValueError(f"a rule for each of {game.num_players} players is needed, but {len(rules)} were given")
         updates: dict[int, tuple[Tensor, ...]] = {}
         for each in rules:
             # players of one rule share its work
@@ -68,9 +66,7 @@ def learn(
     for step in range(1, steps + 1):
         x = tuple(p + u for p, u in zip(x, rule(game, x, step_size), strict=True))
         if not all(bool(torch.isfinite(p).all()) for p in x):
-            raise ValueError(
-                f"learning diverged: parameters are NaN or infinite after step {step} of {steps}"
-            )
+            raise ValueError(f"learning diverged: parameters are NaN or infinite after step {step} of {steps}")
         if watch is not None:
             watch(step, x)
     return x
@@ -104,9 +100,7 @@ def best_response(
     if not 0 <= player < game.num_players:
         raise ValueError(f"player must be in 0..{game.num_players - 1}, but {player} was given")
 
-    def one_learns(
-        game: DifferentiableGame, params: Sequence[Tensor], step_size: float
-    ) -> tuple[Tensor, ...]:
+    def one_learns(game: DifferentiableGame, params: Sequence[Tensor], step_size: float) -> tuple[Tensor, ...]:
         updates = naive(game, params, step_size)
         return tuple(u if i == player else torch.zeros_like(u) for i, u in enumerate(updates))
 

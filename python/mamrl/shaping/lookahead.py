@@ -23,8 +23,6 @@ def lookahead(
     _, steps = game.values_and_gradients(x)
     directions = []
     for player, mine in enumerate(x):
-        ahead = [
-            mine if other == player else own + extrapolation * steps[other] for other, own in enumerate(x)
-        ]
+        ahead = [mine if other == player else own + extrapolation * steps[other] for other, own in enumerate(x)]
         directions.append(gradient(game.values(ahead)[player], mine))
     return scaled(directions, step_size)
