@@ -46,6 +46,8 @@ TARGETS = {
     "linear_baseline 64 x 150 x 5": Target(seconds=0.05e-3),
     "linear_baseline 64 x 150 x 17": Target(seconds=0.20e-3),
     "DiCE value, gradient, HVP [150, 64]": Target(ratio=20, rival="autograd_of_magic_boxes"),
+    "rollout LSTM(64) actor, critic, K=64 H=150": Target(seconds=4.8e-3, ratio=4.4, rival="eager"),
+    "rollout LSTM(64) actor, critic, K=4096 H=150": Target(seconds=0.31, ratio=3.4, rival="eager"),
     "meta-iteration IPD K=64 H=150 L=7": Target(seconds=0.30, ratio=4.5, rival="expert_pytorch"),
 }
 
