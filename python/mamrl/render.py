@@ -18,6 +18,7 @@ from mamrl.meta import unroll
 from mamrl.rollouts import play, random_keys
 from mamrl.runs import Run
 
+
 def adapted_pair(run: Run, persona: int, seed: int = 0) -> list[Tensor]:
     """The joint policies phi_L, each agent's row (1, P), after the chain of a run beside one test persona.
 

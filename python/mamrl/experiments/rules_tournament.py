@@ -1,0 +1,112 @@
+"""A tournament of learning rules on the iterated prisoner's dilemma, matching pennies and chicken."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from mamrl.experiments.iterated import ITERATED_SETTINGS
+from mamrl.experiments.registry import Figure, Options
+from mamrl.experiments.report import Check, Report, command, mean_over_seeds
+from mamrl.games.differentiable import Iterated2x2
+from mamrl.plotting import pyplot, save_figure
+from mamrl.shaping.evaluation import Entrant, Tournament, tournament
+from mamrl.shaping.hola import hola
+from mamrl.shaping.lola import lola_taylor
+from mamrl.shaping.maml import maml_initial_policies
+from mamrl.shaping.meva import meva, train_meta_value
+from mamrl.shaping.naive import naive
+from mamrl.shaping.named import named_game
+from mamrl.shaping.networks import iterated_2x2_network
+from mamrl.shaping.sos import sos
+
+GAMES = ("ipd", "matching-pennies", "chicken")
+
+
+def entrants(game: Iterated2x2, options: Options, seed: int, name: str) -> tuple[dict[str, Entrant], list[str]]:
+    """Who takes part, and why others do not."""
+    # chicken's payoffs are a hundred times the others'
+    step = 2.0 / max(1.0, max(map(abs, game.payoffs[0])) / 3)
+    field = {
+        "naive": Entrant(naive, step),
+        "LOLA": Entrant(partial(lola_taylor, extrapolation=12.5 * step), 12.5 * step),
+        "HOLA2": Entrant(partial(hola, extrapolation=step, order=2), step),
+        "SOS": Entrant(partial(sos, extrapolation=12.5 * step), step),
+    }
+    initial = maml_initial_policies(
+        game, step_size=step, iterations=2 if options.quick else 40, inner_steps=3, batch=32, seed=seed
+    )
+    field["MAML"] = Entrant(naive, step, initial)
+    notes = ["COLA takes no part: its network is trained for the logistic game only."]
+    checkpoint = options.out / ("meva-3a" if name == "ipd" else "meva-tournament") / f"meva-{seed}.pt"
+    if checkpoint.exists():
+        network = iterated_2x2_network(seed=seed, symmetric=game.symmetric)
+        loops = len(train_meta_value(game, network, ITERATED_SETTINGS, checkpoint=checkpoint, resume=True, until=0))
+        field["MeVa"] = Entrant(partial(meva, network=network, formulation="U", gamma=0.95), 2.0)
+        notes.append(f"MeVa on {name}, seed {seed}: trained for {loops} of {ITERATED_SETTINGS.loops} loops.")
+    else:
+        notes.append(f"MeVa takes no part in {name}, seed {seed}: there is no network at {checkpoint.name}.")
+    return field, notes
+
+
+def play(options: Options) -> Path:
+    """Every rule beside every other on three games."""
+    report = Report(
+        options.out / "meva-tournament",
+        "A tournament of learning rules",
+        command("meva-tournament", options.seeds, options.budget),
+    )
+    pairs, steps = (16, 10) if options.quick else (128, 300)
+    results: dict[str, list[Tournament]] = {}
+    rows: list[tuple[object, ...]] = []
+    notes = list(options.notes)
+    for name, seed in tqdm([(name, seed) for name in GAMES for seed in range(options.seeds)], desc="tournament"):
+        game = named_game(name)
+        assert isinstance(game, Iterated2x2)
+        field, said = entrants(game, options, seed, name)
+        notes += [note for note in said if note not in notes]
+        result = tournament(game, field, pairs=pairs, steps=steps, seed=seed)
+        results.setdefault(name, []).append(result)
+        for i, first in enumerate(result.names):
+            for j, second in enumerate(result.names):
+                cells = (result.mean[i, j], result.interval[i, j], result.tit_for_tat[i, j])
+                rows.append((name, seed, first, second, *(x for cell in cells for x in cell.tolist())))
+    header = "game seed player_1 player_2 value_1 value_2 interval_1 interval_2 tit_for_tat_1 tit_for_tat_2"
+    report.table("tournament.csv", header.split(), rows)
+    _draw(results, report.folder / "figure.png")
+    naive_pair = mean_over_seeds([r.mean[0, 0].mean().item() for r in results["ipd"]])
+    shaped = mean_over_seeds([r.mean[1, 1].mean().item() for r in results["ipd"]])
+    zero_sum = max(float(r.mean.sum(-1).abs().max()) for r in results["matching-pennies"])
+    checks = [
+        Check("IPD: naive against naive", naive_pair, -2.0, -1.95),
+        Check("IPD: LOLA against LOLA", shaped, -1.1, -1.0),
+        Check("matching pennies: largest sum of both players' values", zero_sum, -1e-4, 1e-4),
+    ]
+    return report.verdict("Rules that shape the other earn more beside naive learners than these earn.", checks, notes)
+
+
+def _draw(results: dict[str, list[Tournament]], path: Path) -> None:
+    plt = pyplot()
+    figure, axes = plt.subplots(1, len(results), figsize=(5.2 * len(results), 4.6))
+    for axis, (name, rounds) in zip(axes, results.items(), strict=True):
+        names = rounds[0].names
+        same = [r for r in rounds if r.names == names]
+        mean = torch.stack([r.mean[..., 0] for r in same]).mean(0)
+        interval = torch.stack([r.interval[..., 0] for r in same]).square().sum(0).sqrt() / len(same)
+        axis.imshow(mean, cmap="viridis")
+        for i in range(len(names)):
+            for j in range(len(names)):
+                text = f"{mean[i, j]:.2f}\n±{interval[i, j]:.2f}"
+                axis.text(j, i, text, ha="center", va="center", color="white", fontsize=7)
+        axis.set_xticks(range(len(names)), names, rotation=45)
+        axis.set_yticks(range(len(names)), names)
+        axis.set(title=f"{name}: value of the row's player", xlabel="player 2", ylabel="player 1")
+    save_figure(figure, path)
+
+
+FIGURES = (
+    Figure("meva-tournament", "a tournament of learning rules", "shapers earn more than naive learners", 15, play),
+)
