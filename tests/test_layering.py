@@ -27,7 +27,7 @@ LAYERS = [
     ["config"],
     ["agents"],
     ["learner", "evaluation"],
-    ["runs", "training", "plotting"],
+    ["runs", "training", "plotting", "render"],
     ["envs"],
     ["experiments"],
     ["cli"],

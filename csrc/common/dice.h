@@ -4,8 +4,8 @@
 //   dS / dD_t = (rho_t - beta_t) / K          d2S / dD_t dD_s = (rho_max(t,s) - [t = s] beta_t) / K
 //
 // with rho_t = sum_{s>=t} discount^s r_s for DiCE, and rho_t = discount^t A_t, beta_t = 0 for Loaded DiCE. One step of
-// each recursion over time, shared by the CPU loops and the CUDA kernels. Sums over time run in double: nothing contracts
-// them, so that float32 would lose a digit over a thousand steps.
+// each recursion over time, shared by the CPU loops and the CUDA kernels. Sums over time run in double: nothing
+// contracts them, so that float32 would lose a digit over a thousand steps.
 #pragma once
 
 #include "common/host_device.h"

@@ -17,39 +17,43 @@ struct Shape {
   int64_t horizon, chains, trajectories;
 };
 
-// neighbouring samples often share a state: sums in as many copies need not wait for each other
+// Neighbouring samples often share a state: sums in as many copies need not wait for each other.
 constexpr int64_t kCopies = 4;
+// how many samples, and the sum of their returns, in one register
+typedef double CountAndReturns __attribute__((vector_size(16)));
 
 template <class T>
 StateSums sum_states(const int64_t* states, const T* returns, Shape shape, int64_t chain, int64_t num_states) {
   StateSums sums(num_states);
-  std::vector<double> row_counts(kCopies * num_states), all_returns(kCopies * num_states);
+  std::vector<CountAndReturns> row_sums(kCopies * num_states);
   for (int64_t t = 0; t < shape.horizon; ++t) {
     const int64_t row = (t * shape.chains + chain) * shape.trajectories;
-    double total = 0;
-    for (int64_t k = 0; k < shape.trajectories; ++k) {
-      const int64_t at = k % kCopies * num_states + states[row + k];
-      row_counts[at] += 1;
-      all_returns[at] += double(returns[row + k]);
-      total += double(returns[row + k]);
-    }
-    double z[kTimeFeatures];
+    const auto add = [&](int64_t k, int64_t copy) {
+      row_sums[copy * num_states + states[row + k]] += CountAndReturns{1, double(returns[row + k])};
+    };
+    int64_t k = 0;
+    for (; k + kCopies <= shape.trajectories; k += kCopies)
+      for (int64_t copy = 0; copy < kCopies; ++copy) add(k + copy, copy);
+    for (; k < shape.trajectories; ++k) add(k, 0);
+
+    double z[kTimeFeatures], total = 0;
     time_features(t, z);
     for (int64_t s = 0; s < num_states; ++s) {
-      double count = 0;
+      CountAndReturns sum = {};
       for (int64_t copy = 0; copy < kCopies; ++copy) {
-        count += row_counts[copy * num_states + s];
-        row_counts[copy * num_states + s] = 0;
+        sum += row_sums[copy * num_states + s];
+        row_sums[copy * num_states + s] = CountAndReturns{};
       }
-      sums.counts[s] += count;
-      for (int p = 0; p < kTimeFeatures; ++p) sums.times[s * kTimeFeatures + p] += count * z[p];
+      sums.counts[s] += sum[0];
+      sums.returns[s] += sum[1];
+      total += sum[1];
+      for (int p = 0; p < kTimeFeatures; ++p) sums.times[s * kTimeFeatures + p] += sum[0] * z[p];
     }
     for (int p = 0; p < kTimeFeatures; ++p) {
       sums.time_returns[p] += z[p] * total;
       for (int q = 0; q < kTimeFeatures; ++q) sums.time_gram[p][q] += z[p] * z[q] * double(shape.trajectories);
     }
   }
-  for (int64_t at = 0; at < kCopies * num_states; ++at) sums.returns[at % num_states] += all_returns[at];
   return sums;
 }
 

@@ -26,9 +26,9 @@ constexpr int64_t kMostQuantiles = 256;
 constexpr int kOtherSide[5] = {0, 1, 3, 2, 4};
 
 template <class T>
-inline __attribute__((always_inline)) void iterated_2x2_block(const T* logits_1, const T* logits_2,
-                                                              const T* payoffs, T discount, int64_t batch,
-                                                              int64_t first, T* values, T* slopes) {
+inline __attribute__((always_inline)) void iterated_2x2_block(const T* logits_1, const T* logits_2, const T* payoffs,
+                                                              T discount, int64_t batch, int64_t first, T* values,
+                                                              T* slopes) {
   Iterated2x2Lanes<T, kLanes> lanes;
   const int64_t count = batch - first < kLanes ? batch - first : kLanes;
   for (int s = 0; s < 5; ++s)
@@ -52,24 +52,22 @@ inline __attribute__((always_inline)) void iterated_2x2_block(const T* logits_1,
   }
 }
 
-MAMRL_CLONES void iterated_2x2_range(const float* logits_1, const float* logits_2, const float* payoffs,
-                                     float discount, int64_t batch, int64_t begin, int64_t end, float* values,
-                                     float* slopes) {
+MAMRL_CLONES void iterated_2x2_range(const float* logits_1, const float* logits_2, const float* payoffs, float discount,
+                                     int64_t batch, int64_t begin, int64_t end, float* values, float* slopes) {
   for (int64_t b = begin; b < end; b += kLanes)
     iterated_2x2_block<float>(logits_1, logits_2, payoffs, discount, batch, b, values, slopes);
 }
 
 MAMRL_CLONES void iterated_2x2_range(const double* logits_1, const double* logits_2, const double* payoffs,
-                                     double discount, int64_t batch, int64_t begin, int64_t end,
-                                     double* values, double* slopes) {
+                                     double discount, int64_t batch, int64_t begin, int64_t end, double* values,
+                                     double* slopes) {
   for (int64_t b = begin; b < end; b += kLanes)
     iterated_2x2_block<double>(logits_1, logits_2, payoffs, discount, batch, b, values, slopes);
 }
 
-std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& logits_2_,
-                                        const Tensor& payoffs_, double discount) {
-  const Tensor logits_1 = row_major(logits_1_), logits_2 = row_major(logits_2_),
-               payoffs = row_major(payoffs_);
+std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& logits_2_, const Tensor& payoffs_,
+                                        double discount) {
+  const Tensor logits_1 = row_major(logits_1_), logits_2 = row_major(logits_2_), payoffs = row_major(payoffs_);
   check_floating("logits_1", logits_1);
   check_dtype("logits_2", logits_2, logits_1.scalar_type());
   check_dtype("payoffs", payoffs, logits_1.scalar_type());
@@ -81,13 +79,12 @@ std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& l
   Tensor values = torch::stable::new_empty(logits_1, {2, batch});
   Tensor slopes = torch::stable::new_empty(logits_1, {2, 2, batch, 5});
   dispatch_floating(logits_1, [&]<class T>() {
-    const T *x = logits_1.const_data_ptr<T>(), *y = logits_2.const_data_ptr<T>(),
-            *r = payoffs.const_data_ptr<T>();
+    const T *x = logits_1.const_data_ptr<T>(), *y = logits_2.const_data_ptr<T>(), *r = payoffs.const_data_ptr<T>();
     T *value = values.mutable_data_ptr<T>(), *slope = slopes.mutable_data_ptr<T>();
     const int64_t blocks = (batch + kLanes - 1) / kLanes;
     torch::stable::parallel_for(0, blocks, 64, [&](int64_t first, int64_t last) {
-      iterated_2x2_range(x, y, r, T(discount), batch, first * kLanes,
-                         last * kLanes < batch ? last * kLanes : batch, value, slope);
+      iterated_2x2_range(x, y, r, T(discount), batch, first * kLanes, last * kLanes < batch ? last * kLanes : batch,
+                         value, slope);
     });
   });
   return {values, slopes};
@@ -146,14 +143,14 @@ MAMRL_INLINE T quantile_row(const T* __restrict predicted, const T* __restrict t
   return total * scale;
 }
 
-MAMRL_CLONES void quantile_rows(const float* p, const float* t, int64_t q, int64_t r, float* loss,
-                                float* grad_p, float* grad_t, int64_t begin, int64_t end) {
+MAMRL_CLONES void quantile_rows(const float* p, const float* t, int64_t q, int64_t r, float* loss, float* grad_p,
+                                float* grad_t, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row)
     loss[row] = quantile_row<float>(p + row * q, t + row * r, q, r, grad_p + row * q, grad_t + row * r);
 }
 
-MAMRL_CLONES void quantile_rows(const double* p, const double* t, int64_t q, int64_t r, double* loss,
-                                double* grad_p, double* grad_t, int64_t begin, int64_t end) {
+MAMRL_CLONES void quantile_rows(const double* p, const double* t, int64_t q, int64_t r, double* loss, double* grad_p,
+                                double* grad_t, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row)
     loss[row] = quantile_row<double>(p + row * q, t + row * r, q, r, grad_p + row * q, grad_t + row * r);
 }
@@ -165,11 +162,10 @@ std::tuple<Tensor, Tensor, Tensor> quantile_huber(const Tensor& predicted_, cons
   MAMRL_CHECK(predicted.dim() == 2 && target.dim() == 2 && predicted.size(0) == target.size(0),
               "predicted and target must have the shapes (R, Q) and (R, Q')");
   const int64_t rows = predicted.size(0), quantiles = predicted.size(1), targets = target.size(1);
-  MAMRL_CHECK(quantiles > 0 && targets > 0 && targets <= kMostQuantiles, "there must be 1 to ",
-              kMostQuantiles, " target quantiles");
+  MAMRL_CHECK(quantiles > 0 && targets > 0 && targets <= kMostQuantiles, "there must be 1 to ", kMostQuantiles,
+              " target quantiles");
   Tensor loss = torch::stable::new_empty(predicted, {rows});
-  Tensor grad_predicted = torch::stable::empty_like(predicted),
-         grad_target = torch::stable::empty_like(target);
+  Tensor grad_predicted = torch::stable::empty_like(predicted), grad_target = torch::stable::empty_like(target);
   dispatch_floating(predicted, [&]<class T>() {
     const T *p = predicted.const_data_ptr<T>(), *t = target.const_data_ptr<T>();
     T *out = loss.mutable_data_ptr<T>(), *gp = grad_predicted.mutable_data_ptr<T>();

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from mamrl.config import Experiment
+from mamrl.config import HALF_CHEETAH, Experiment
 from mamrl.games.matrix import GAMES, MatrixGame
+from mamrl.gaussian_policy import gaussian_policies
+from mamrl.locomotion import HalfCheetahGame
 from mamrl.personas import Population, personas_for
 from mamrl.policies import LSTMNetwork, LSTMPolicy, Policy, TabularPolicy
+from mamrl.teammates import load_teammates
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,8 @@ class Setting:
 
 def build(experiment: Experiment) -> Setting:
     """Builds the parts that an experiment names."""
+    if experiment.game == HALF_CHEETAH:
+        return _build_half_cheetah(experiment)
     game = GAMES[experiment.game]()
     num_states = game.num_states
     peers = tuple(TabularPolicy(num_states, count) for count in game.action_counts[1:])
@@ -47,3 +53,12 @@ def build(experiment: Experiment) -> Setting:
     value_network = LSTMNetwork(num_states, 1, experiment.hidden_size) if experiment.critic == "lstm" else None
     populations = personas_for(game, experiment.persona_seed)
     return Setting(experiment, game, (own, *peers), populations, value_network)
+
+
+def _build_half_cheetah(experiment: Experiment) -> Setting:
+    """A meta-agent on the back leg that is to run right, beside front legs that were trained to run left."""
+    teammates = load_teammates(experiment.teammates or None)
+    own = gaussian_policies("2x3", hidden_size=experiment.hidden_size)[0]
+    # the chain asks a game and its policies for no more than these have: num_states, play, log_probs
+    game, policies = cast(MatrixGame, HalfCheetahGame()), cast(tuple[Policy, ...], (own, teammates.policy))
+    return Setting(experiment, game, policies, teammates.populations(), None)

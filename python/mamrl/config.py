@@ -15,6 +15,7 @@ from mamrl.meta import Chain
 
 AGENTS = ("lstm", "tabular", "tabular-exact")
 CRITICS = ("lstm", "linear")
+HALF_CHEETAH = "half-cheetah"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Experiment(Chain):
     """A meta-training run: the chain and its estimator (:class:`mamrl.meta.Chain`), and how it is optimised.
 
     Attributes:
-        game: a name of ``mamrl.games.GAMES``.
+        game: a name of ``mamrl.games.GAMES``, or "half-cheetah".
         agent: the meta-agent: "lstm" (the papers'), "tabular", or "tabular-exact": tabular, trained on the exact chain
             without sampling.
         hidden_size: units of the LSTM.
@@ -44,6 +45,8 @@ class Experiment(Chain):
         iterations: meta-gradient steps.
         validation_every: iterations between two validations on the validation personas.
         persona_seed: of the population, the same for every run that is to be compared.
+        teammates: HalfCheetah's population, a folder or file of ``mamrl population``; "" is the one that comes with
+            mamrl.
     """
 
     game: str = "ipd"
@@ -66,10 +69,11 @@ class Experiment(Chain):
     iterations: int = 500
     validation_every: int = 20
     persona_seed: int = 0
+    teammates: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("game", self.game, GAMES)
+        choose("game", self.game, (*GAMES, HALF_CHEETAH))
         choose("agent", self.agent, AGENTS)
         choose("critic", self.critic, CRITICS)
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
@@ -78,7 +82,9 @@ class Experiment(Chain):
         for name in ("actor_lr", "own_lr_lr", "critic_lr", "entropy_weight", "chain_grad_clip", "grad_clip"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number not below 0")
-        if self.critic == "lstm" and self.agent != "lstm":
+        if self.game == HALF_CHEETAH and self.agent != "lstm":
+            raise ValueError(f"agent is '{self.agent}', expected 'lstm': HalfCheetah has no table of states")
+        if self.critic == "lstm" and (self.agent != "lstm" or self.game == HALF_CHEETAH):
             object.__setattr__(self, "critic", "linear")
 
     def replace(self, **changes: Any) -> Experiment:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mamrl.agents import Setting
 from mamrl.exact_chain import mean_rewards, unroll_exact
+from mamrl.games.matrix import MatrixGame
 from mamrl.meta import Position, unroll
 from mamrl.rollouts import play, random_keys
 
@@ -180,7 +181,9 @@ def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tenso
 
 
 def _frequencies(setting: Setting, positions: Sequence[Position]) -> Tensor:
-    """Counts (L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer."""
+    """Counts (L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer; S = 0 where there are none."""
+    if not isinstance(setting.game, MatrixGame):
+        return torch.zeros(len(positions), 2, 0, 0, dtype=torch.float64)
     num_states, num_actions = setting.game.num_states, max(setting.game.action_counts)
     counts = []
     for position in positions:

@@ -47,6 +47,10 @@ class HalfCheetahGame:
     def num_players(self) -> int:
         return len(Factorization.of(self.factorization).partition)
 
+    def state_names(self) -> list[str]:
+        """None: there are no states to count actions in."""
+        return []
+
     def play(
         self,
         policies: Sequence[GaussianLSTMPolicy],

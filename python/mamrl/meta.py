@@ -9,7 +9,7 @@ three estimators.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -162,7 +162,9 @@ def unroll(
             policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
             for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
         ]
-        positions.append(Position(rows, trajectories, log_probs))
+        # without a graph nobody comes back for what the forward pass saved, and forty chains of it are gigabytes
+        kept = trajectories if differentiable else replace(trajectories, recorded=(), values_recorded=())
+        positions.append(Position(rows, kept, log_probs if differentiable else [x.detach() for x in log_probs]))
         if position < chain.chain_length:
             gradients = policy_gradients(
                 chain.inner_step, rows, log_probs, trajectories, game.num_states, differentiable

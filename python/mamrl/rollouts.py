@@ -78,7 +78,7 @@ def play(
     """Samples trajectories with fixed parameters; nothing here is differentiable.
 
     Args:
-        game: payoffs of n players.
+        game: payoffs of n players; or a game that brings its own rollouts, as HalfCheetah does.
         policies: one a player.
         parameters: each policy's rows (M, P).
         keys: (M, 2) int64, see :func:`random_keys`.
@@ -92,6 +92,8 @@ def play(
             f"the game has {game.num_players} players, got {len(policies)} policies and {len(parameters)} parameters"
         )
     rows = [parameter.detach() for parameter in parameters]
+    if not isinstance(game, MatrixGame):
+        return game.play(policies, rows, keys, num_trajectories, horizon)
     if any(policy.kind == MODULE for policy in policies):
         return _play_step_by_step(game, policies, rows, keys, num_trajectories, horizon)
     kinds, networks = [], []

@@ -108,28 +108,37 @@ MAMRL_FN void add_times(const double* x, int64_t first, int64_t last, int64_t wi
 }
 
 // Vectors are stored whole: what spills over is overwritten by what comes next, in the order obs, obs^2, return, next
-// sample. `readable` says how many numbers follow in memory.
-template <class T>
-MAMRL_FN void expand(const T* observation, int64_t readable, T target, int64_t size, double* sample) {
-  if ((size + kWidth - 1) / kWidth * kWidth <= readable) {
-    for (int64_t o = 0; o < size; o += kWidth) store(sample + o, load_doubles(observation + o));
-    for (int64_t o = 0; o < size; o += kWidth) {
-      const Vec<double> value = load_doubles(observation + o);
-      store(sample + size + o, value * value);
+// sample. `readable` says how many numbers follow in memory; kVectors is as in predict_row.
+template <int kVectors, class T>
+static void expand_samples(const T* observation, const T* returns, int64_t count, int64_t readable, int64_t size,
+                           int64_t width, double* sample) {
+  const int64_t vectors = kVectors ? kVectors : (size + kWidth - 1) / kWidth;
+  for (int64_t n = 0; n < count; ++n, observation += size, readable -= size, sample += width) {
+    if (vectors * kWidth <= readable) {
+      for (int64_t v = 0; v < vectors; ++v) store(sample + v * kWidth, load_doubles(observation + v * kWidth));
+      for (int64_t v = 0; v < vectors; ++v) {
+        const Vec<double> value = load_doubles(observation + v * kWidth);
+        store(sample + size + v * kWidth, value * value);
+      }
+    } else {
+      for (int64_t o = 0; o < size; ++o) {
+        sample[o] = double(observation[o]);
+        sample[size + o] = sample[o] * sample[o];
+      }
     }
-  } else {
-    for (int64_t o = 0; o < size; ++o) {
-      sample[o] = double(observation[o]);
-      sample[size + o] = sample[o] * sample[o];
-    }
+    sample[2 * size] = double(returns[n]);
   }
-  sample[2 * size] = double(target);
 }
 
 template <class T>
 void baseline_sums(const BaselineChain<T>& op, double* x, double* gram, double* times) {
   const int64_t size = op.size, width = op.width(), row_stride = op.chains * op.trajectories;
   const int64_t numbers = op.horizon * row_stride * size;
+  const int64_t vectors = (size + kWidth - 1) / kWidth;
+  const auto expand = vectors == 1   ? expand_samples<1, T>
+                      : vectors == 2 ? expand_samples<2, T>
+                      : vectors == 3 ? expand_samples<3, T>
+                                     : expand_samples<0, T>;
   int64_t filled = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
     double z[kTimeFeatures];
@@ -137,11 +146,10 @@ void baseline_sums(const BaselineChain<T>& op, double* x, double* gram, double* 
     const int64_t row = t * row_stride + op.chain * op.trajectories;
     for (int64_t k = 0; k < op.trajectories;) {
       const int64_t first = filled, count = smaller(op.trajectories - k, kSamples - filled);
-      for (int64_t n = 0; n < count; ++n, ++k) {
-        const int64_t sample = row + k;
-        expand(op.observations + sample * size, numbers - sample * size, op.returns[sample], size,
-               x + (filled + n) * width);
-      }
+      const int64_t sample = row + k;
+      expand(op.observations + sample * size, op.returns + sample, count, numbers - sample * size, size, width,
+             x + filled * width);
+      k += count;
       filled += count;
       add_times(x, first, filled, width, z, times);
       if (filled == kSamples) {
@@ -168,39 +176,55 @@ MAMRL_FN Vec<double> sum_each(Vec<double>* sums) {
   return sums[0];
 }
 
+// Predictions of `kWidth` samples at a time, as far as whole vectors may be read; returns how many were made. kVectors
+// is what an observation takes, and 0 where that is not known to the compiler.
+template <int kVectors, class T>
+static int64_t predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, double at_time,
+                           const double* linear, const double* square, T* predictions) {
+  const int64_t vectors = kVectors ? kVectors : (size + kWidth - 1) / kWidth;
+  int64_t k = 0;
+  for (; k + kWidth <= count && (k + kWidth - 1) * size + vectors * kWidth <= readable; k += kWidth) {
+    Vec<double> sums[kWidth];
+    for (int64_t n = 0; n < kWidth; ++n) {
+      const T* observation = observations + (k + n) * size;
+      Vec<double> sum = {};
+      for (int64_t v = 0; v < vectors; ++v) {
+        const Vec<double> value = load_doubles(observation + v * kWidth);
+        sum += value * (load(linear + v * kWidth) + value * load(square + v * kWidth));
+      }
+      sums[n] = sum;
+    }
+    store_narrow(predictions + k, sum_each(sums) + broadcast(at_time));
+  }
+  return k;
+}
+
 // weights: those of obs, then those of obs^2, each padded with zeros to a multiple of 8; then of the time features
 template <class T>
 void baseline_predict(const BaselineChain<T>& op, const double* weights) {
   const int64_t size = op.size, padded = (size + 7) / 8 * 8, row_stride = op.chains * op.trajectories;
-  const int64_t whole = (size + kWidth - 1) / kWidth * kWidth;
+  const int64_t vectors = (size + kWidth - 1) / kWidth;
   const int64_t numbers = op.horizon * row_stride * size;
+  const auto predict = vectors == 1   ? predict_row<1, T>
+                       : vectors == 2 ? predict_row<2, T>
+                       : vectors == 3 ? predict_row<3, T>
+                                      : predict_row<0, T>;
   const double *linear = weights, *square = weights + padded, *time_weights = weights + 2 * padded;
   for (int64_t t = 0; t < op.horizon; ++t) {
     double z[kTimeFeatures], at_time = 0;
     time_features(t, z);
     for (int p = 0; p < kTimeFeatures; ++p) at_time += z[p] * time_weights[p];
-    const int64_t row = t * row_stride + op.chain * op.trajectories;
-    int64_t k = 0;
-    for (; k + kWidth <= op.trajectories && (row + k + kWidth - 1) * size + whole <= numbers; k += kWidth) {
-      Vec<double> sums[kWidth];
-      for (int64_t n = 0; n < kWidth; ++n) {
-        const T* observation = op.observations + (row + k + n) * size;
-        sums[n] = Vec<double>{};
-        for (int64_t o = 0; o < size; o += kWidth) {
-          const Vec<double> value = load_doubles(observation + o);
-          sums[n] += value * (load(linear + o) + value * load(square + o));
-        }
-      }
-      store_narrow(op.predictions + row + k, sum_each(sums) + broadcast(at_time));
-    }
+    const int64_t row = t * row_stride + op.chain * op.trajectories, readable = numbers - row * size;
+    const T* observations = op.observations + row * size;
+    T* predictions = op.predictions + row;
+    int64_t k = predict(observations, op.trajectories, readable, size, at_time, linear, square, predictions);
     for (; k < op.trajectories; ++k) {
-      const T* observation = op.observations + (row + k) * size;
       double sum = at_time;
       for (int64_t o = 0; o < size; ++o) {
-        const double value = double(observation[o]);
+        const double value = double(observations[k * size + o]);
         sum += value * (linear[o] + value * square[o]);
       }
-      op.predictions[row + k] = T(sum);
+      predictions[k] = T(sum);
     }
   }
 }

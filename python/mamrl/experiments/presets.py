@@ -46,6 +46,38 @@ PRESETS: dict[str, Experiment] = {
         iterations=300,
         validation_every=25,
     ),
+    # the papers' settings, but a linear critic
+    "half-cheetah-paper": Experiment(
+        game="half-cheetah",
+        estimator="published",
+        inner_objective="dice",
+        horizon=200,
+        chain_length=2,
+        discount=0.99,
+        peer_lr=0.005,
+        own_lr=0.005,
+        actor_lr=5e-5,
+        adam_eps=1e-3,
+        amsgrad=True,
+        chains=5,
+        iterations=2000,
+    ),
+    "half-cheetah": Experiment(
+        game="half-cheetah",
+        estimator="expected",
+        num_trajectories=16,
+        horizon=200,
+        chain_length=2,
+        discount=0.99,
+        peer_lr=0.005,
+        own_lr=0.005,
+        actor_lr=1e-3,
+        own_lr_lr=1e-4,
+        chain_grad_clip=10.0,
+        chains=4,
+        iterations=200,
+        validation_every=25,
+    ),
 }
 
 

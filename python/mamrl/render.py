@@ -1,0 +1,112 @@
+"""Videos of adapted pairs: one rollout of HalfCheetah, drawn by MuJoCo's offscreen renderer to a GIF."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mamrl.checkpoint import write_whole
+from mamrl.games.half_cheetah import default_model
+from mamrl.meta import unroll
+from mamrl.rollouts import play, random_keys
+from mamrl.runs import Run
+
+
+def adapted_pair(run: Run, persona: int, seed: int = 0) -> list[Tensor]:
+    """The joint policies phi_L, each agent's row (1, P), after the chain of a run beside one test persona.
+
+    Raises:
+        ValueError: the run is not one of HalfCheetah, or there is no such persona.
+    """
+    setting, experiment = run.setting, run.setting.experiment
+    if experiment.game != "half-cheetah":
+        raise ValueError(f"the run plays '{experiment.game}', expected 'half-cheetah': nothing else is drawn")
+    population = setting.populations["test"]
+    if not 0 <= persona < len(population):
+        raise ValueError(f"persona is {persona}, expected 0 to {len(population) - 1}")
+
+    def sampler(position: int, rows: Sequence[Tensor]):  # type: ignore[no-untyped-def]
+        keys = random_keys(seed, "test", 0, position, 1, first_chain=persona)
+        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
+
+    joint = [run.parameters.unsqueeze(0), population.parameters[persona : persona + 1]]
+    positions = unroll(
+        experiment, setting.game, setting.policies, joint, run.own_lr.unsqueeze(0), sampler, differentiable=False
+    )
+    return [row.detach() for row in positions[-1].parameters]
+
+
+def rollout_positions(run: Run, pair: Sequence[Tensor], seed: int = 0) -> np.ndarray:
+    """Coordinates qpos (T, 9) of one trajectory of a pair; x is summed from the observed velocities."""
+    setting, experiment = run.setting, run.setting.experiment
+    keys = random_keys(seed, "other", 0, 0, 1)
+    played = play(setting.game, setting.policies, pair, keys, 1, experiment.horizon)
+    observations = played.states[0, :, 0, 0].to(torch.float64)
+    x = torch.cumsum(observations[:, 8], 0) * 0.05
+    return torch.cat([x.unsqueeze(1), observations[:, :8]], dim=1).numpy()
+
+
+def draw(positions: np.ndarray, width: int = 480, height: int = 270) -> list[np.ndarray]:
+    """One picture (height, width, 3) uint8 a control step.
+
+    Raises:
+        ImportError: MuJoCo is missing.
+        OSError: no offscreen renderer works; says which was tried and why it failed.
+    """
+    # MuJoCo reads this once, when it is first imported; a choice of the user's stands
+    backend = os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
+    try:
+        import mujoco
+
+        return _draw(mujoco, positions, width, height)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"drawing needs MuJoCo: pip install 'mamrl[mujoco]' ({error})") from None
+    except Exception as error:  # every backend fails in a way of its own
+        raise OSError(
+            f"no offscreen renderer works: MUJOCO_GL={backend} failed ({type(error).__name__}: {error}). Install EGL "
+            "(libegl1) or OSMesa (libosmesa6), and set MUJOCO_GL to egl or osmesa"
+        ) from error
+
+
+def _draw(mujoco: Any, positions: np.ndarray, width: int, height: int) -> list[np.ndarray]:
+    model = mujoco.MjModel.from_xml_path(str(default_model()))
+    data = mujoco.MjData(model)
+    pictures = []
+    with mujoco.Renderer(model, height, width) as renderer:
+        for qpos in positions:
+            data.qpos[:] = qpos
+            mujoco.mj_forward(model, data)
+            renderer.update_scene(data, camera="track")
+            pictures.append(renderer.render())
+    return pictures
+
+
+def save_gif(pictures: Sequence[np.ndarray], path: str | Path, seconds_a_picture: float = 0.05) -> None:
+    """Writes pictures to a GIF, whole.
+
+    Raises:
+        ImportError: Pillow is missing; it comes with matplotlib.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError("GIFs need Pillow: pip install 'mamrl[plot]'") from None
+    frames = [Image.fromarray(picture) for picture in pictures]
+    write_whole(
+        Path(path),
+        lambda temporary: frames[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=round(1000 * seconds_a_picture),
+            loop=0,
+        ),
+    )
