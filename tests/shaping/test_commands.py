@@ -27,7 +27,7 @@ def test_a_figure_leaves_a_csv_a_picture_and_a_verdict_and_resumes(name: str, tm
     table = next(folder.glob("*.csv")).read_text()
     assert len(list(csv.reader(table.splitlines()))) > 4
     verdict = (folder / "verdict.md").read_text()
-    assert f"mamrl reproduce {name} --seeds 1 --budget quick" in verdict
+    assert f"mamrl reproduce {name} --seeds 1 --budget quick --training 0.05`" in verdict
     assert "Quick budget" in verdict
     assert main([*arguments, "--resume"]) == 0
     assert next(folder.glob("*.csv")).read_text() == table

@@ -31,7 +31,14 @@ MEASURES = ("self-play", "player 2", "kept", "responder", "shaper", "naive", "ti
 
 
 def measure(
-    rule: Rule, shaping: Rule, *, seeds: Sequence[int], pairs: int, steps: int, step_size: float
+    rule: Rule,
+    shaping: Rule,
+    *,
+    seeds: Sequence[int],
+    pairs: int,
+    steps: int,
+    step_size: float,
+    response_steps: int = 500,
 ) -> list[list[float]]:
     """Returns of self-play, against a best response and against a naive learner.
 
@@ -42,6 +49,7 @@ def measure(
         pairs: How many a seed.
         steps: Of learning.
         step_size: Of each.
+        response_steps: Of the best response's gradient ascent.
 
     Returns:
         For each seed the means over pairs of :data:`MEASURES`.
@@ -49,7 +57,7 @@ def measure(
     draws = [torch.randn(2, pairs, 5, generator=torch.Generator().manual_seed(1000 + seed)) for seed in seeds]
     start = list(torch.cat(draws, 1))
     ends = learn(GAME, start, rule, steps=steps, step_size=step_size)
-    response = exploit(GAME, ends, start=start[1])
+    response = exploit(GAME, ends, steps=response_steps, start=start[1])
     shaped = GAME.values(learn(GAME, start, shaping, steps=steps, step_size=step_size))
     reciprocal = plays_tit_for_tat(torch.stack(list(ends))).float().mean(0)
     results: list[Tensor] = [*GAME.values(ends), response.kept, response.gained, *shaped, reciprocal]
@@ -61,7 +69,7 @@ def meta_values(options: Options) -> Path:
     report = Report(
         options.out / "meva-3a",
         "Figure 3a: MeVa on the iterated prisoner's dilemma",
-        command("meva-3a", options.seeds, options.budget),
+        command("meva-3a", options),
     )
     loops, notes = ITERATED_SETTINGS.loops, list(options.notes)
     networks: list[PairNetwork] = []
@@ -86,7 +94,7 @@ def meta_values(options: Options) -> Path:
         return partial(follow, gamma=gamma), partial(follow, gamma=(gamma, 0.0))
 
     result = _sweep(
-        options, report, "gamma", GAMMAS, rules, together=False, steps=20 if options.quick else 500, step_size=2.0
+        options, report, "gamma", GAMMAS, rules, together=False, steps=5 if options.quick else 500, step_size=2.0
     )
     checks = [
         Check("self-play at gamma .5", result[0.5][0], -1.96, -1.84),
@@ -103,7 +111,7 @@ def lola_returns(options: Options) -> Path:
     report = Report(
         options.out / "meva-3b",
         "Figure 3b: LOLA on the iterated prisoner's dilemma",
-        command("meva-3b", options.seeds, options.budget),
+        command("meva-3b", options),
     )
 
     def rules(extrapolation: float, _: int) -> tuple[Rule, Rule]:
@@ -139,13 +147,21 @@ def _sweep(
 
     ``together`` says that all seeds follow the same rules, so that they learn in one batch.
     """
-    pairs = 16 if options.quick else 256
+    pairs, response_steps = (16, 20) if options.quick else (256, 500)
     rows: list[tuple[float, ...]] = []
     every = list(range(options.seeds))
     cases = [(x, group) for x in settings for group in ([every] if together else [[seed] for seed in every])]
     for setting, group in tqdm(cases, desc=name):
         rule, shaping = rules(setting, group[0])
-        found = measure(rule, shaping, seeds=group, pairs=pairs, steps=steps, step_size=step_size)
+        found = measure(
+            rule,
+            shaping,
+            seeds=group,
+            pairs=pairs,
+            steps=steps,
+            step_size=step_size,
+            response_steps=response_steps,
+        )
         rows += [(setting, seed, *row) for seed, row in zip(group, found, strict=True)]
     report.table("returns.csv", (name, "seed", *MEASURES), rows)
     table = torch.tensor(rows, dtype=torch.float64).reshape(len(settings), options.seeds, -1)[..., 2:]

@@ -79,7 +79,7 @@ def _keep(path: list[Tensor], step: int, x: Sequence[Tensor]) -> None:
 
 def contours(options: Options) -> Path:
     """Figure 1: both players' values over the plane, and the two stable points."""
-    report = Report(options.out / "meva-1", "Figure 1: the logistic game", command("meva-1", 1, options.budget))
+    report = Report(options.out / "meva-1", "Figure 1: the logistic game", command("meva-1", options))
     x, y = policy_grid(101)
     values = GAME.values((x, y))
     report.table("values.csv", ("x", "y", "f_1", "f_2"), torch.cat([x, y, values.T], 1)[::5].tolist())
@@ -108,7 +108,7 @@ def trajectories(options: Options) -> Path:
     report = Report(
         options.out / "meva-2a",
         "Figure 2a: optimisation trajectories in the logistic game",
-        command("meva-2a", options.seeds, options.budget),
+        command("meva-2a", options),
     )
     # the first seed's networks are drawn
     trained, notes = trained_rules(options, options.out / "meva-2b")
@@ -152,7 +152,7 @@ def basins(options: Options) -> Path:
     report = Report(
         options.out / "meva-2b",
         "Figure 2b: basins of attraction in the logistic game",
-        command("meva-2b", options.seeds, options.budget),
+        command("meva-2b", options),
     )
     cells = policy_grid()
     found: dict[str, list[Tensor]] = {label: [basin(GAME, rule, cells)] for label, rule in PLAIN.items()}

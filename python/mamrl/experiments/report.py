@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from mamrl import __version__
 from mamrl.checkpoint import write_text
+from mamrl.experiments.registry import Options
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,10 @@ def commit() -> str:
         return "unknown"
 
 
-def command(figure: str, seeds: int, budget: str) -> str:
+def command(figure: str, options: Options) -> str:
     """The command line that reproduces a figure."""
-    return f"mamrl reproduce {figure} --seeds {seeds} --budget {budget}"
+    shorter = f" --training {options.training:g}" if options.training < 1 else ""
+    return f"mamrl reproduce {figure} --seeds {options.seeds} --budget {options.budget}{shorter}"
 
 
 def mean_over_seeds(values: Sequence[float]) -> float:

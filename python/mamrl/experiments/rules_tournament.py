@@ -57,7 +57,7 @@ def play(options: Options) -> Path:
     report = Report(
         options.out / "meva-tournament",
         "A tournament of learning rules",
-        command("meva-tournament", options.seeds, options.budget),
+        command("meva-tournament", options),
     )
     pairs, steps = (16, 10) if options.quick else (128, 300)
     results: dict[str, list[Tournament]] = {}
