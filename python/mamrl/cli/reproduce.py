@@ -16,6 +16,7 @@ def add_parser(subparsers: Any) -> None:
         "A run that was stopped continues with --resume.",
     )
     parser.add_argument("figure", nargs="?", help="the figure's name; without it, all are listed")
+    parser.add_argument("--list", action="store_true", help="what each figure shows and how long it takes")
     parser.add_argument("--out", type=Path, default=Path("runs/figures"), help="folder (default runs/figures)")
     parser.add_argument("--seeds", type=int, default=3, help="how many, counted from 0 (default 3)")
     parser.add_argument(
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Lists the figures, or reproduces one."""
     from mamrl.experiments.registry import Options, figure, figures
 
-    if args.figure is None:
+    if args.list or args.figure is None:
         for each in figures().values():
             print(f"{each.name:<18} {each.title}: {each.claim} (about {each.minutes:g} min)")
         return 0
