@@ -97,8 +97,8 @@ def plot_learning(runs: Sequence[Run], path: str | Path) -> None:
     figure, axis = plt.subplots(figsize=(6.0, 3.8))
     for run in runs:
         curve = learning_curve(run)
-        estimator = f"{run.setting.experiment.estimator} estimator"
-        axis.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=f"{curve_label(run)}, {estimator}")
+        label = f"{curve_label(run)}, {run.path.name}" if run.path else curve_label(run)
+        axis.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=label)
     axis.set_xlabel("iteration")
     axis.set_ylabel("AUC on the validation personas")
     axis.grid(alpha=0.3)
