@@ -14,7 +14,7 @@ from mamrl.agents import Setting
 from mamrl.exact_chain import mean_rewards, unroll_exact
 from mamrl.games.matrix import MatrixGame
 from mamrl.meta import Position, unroll
-from mamrl.rollouts import play, random_keys
+from mamrl.rollouts import Trajectories, play, random_keys
 
 # two-sided 95% quantiles of Student's t for 1 to 30 degrees of freedom
 _T975 = (
@@ -157,7 +157,7 @@ def _play_chain(
 ) -> list[Position]:
     experiment = setting.experiment
 
-    def sampler(position: int, rows: Sequence[Tensor]):  # type: ignore[no-untyped-def]
+    def sampler(position: int, rows: Sequence[Tensor]) -> Trajectories:
         keys = random_keys(seed, split, round_number, position, len(own_lr))
         return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
 

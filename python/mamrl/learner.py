@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from mamrl.agents import Setting
 from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
 from mamrl.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
 from mamrl.meta import Position, outer_advantages, surrogate, unroll
-from mamrl.rollouts import play, random_keys
+from mamrl.rollouts import Trajectories, play, random_keys
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Learner:
         setting, experiment = self.setting, self.setting.experiment
         value_rows = self.value_parameters.expand(experiment.chains, -1)
 
-        def sampler(position: int, rows):  # type: ignore[no-untyped-def]
+        def sampler(position: int, rows: Sequence[Tensor]) -> Trajectories:
             keys = random_keys(self.seed, "train", self.iteration, position, experiment.chains)
             return play(
                 setting.game,

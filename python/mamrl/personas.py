@@ -7,7 +7,7 @@ uniform in [1/3, 1], the rest split evenly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,7 +121,13 @@ def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution
     return favourite_personas(policy, (1 / 3, 1.0), names, (600, 60, 60), seed)
 
 
-def _populations(policy, draw, group_names, sizes, seed) -> dict[str, Population]:  # type: ignore[no-untyped-def]
+def _populations(
+    policy: TabularPolicy,
+    draw: Callable[[int, int, torch.Generator], Tensor],
+    group_names: Sequence[str],
+    sizes: Sequence[int],
+    seed: int,
+) -> dict[str, Population]:
     generator = torch.Generator().manual_seed(seed)
     populations = {}
     for split, size in zip(SPLITS, sizes, strict=True):
