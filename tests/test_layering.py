@@ -22,7 +22,7 @@ LAYERS = [
     ["inner"],
     ["meta", "gradients"],
     ["teammates"],
-    ["exact_chain"],
+    ["exact_chain", "opponent_model"],
     ["shaping"],
     ["config"],
     ["agents"],
