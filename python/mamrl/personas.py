@@ -113,10 +113,10 @@ def favourite_personas(
 def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution") -> dict[str, Population]:
     """The papers' population for a game: 400/40/40 in two-action games, 600/60/60 in games of three actions.
 
-    In distribution the ranges are the papers'. Out of distribution they overlap less (Kim et al. show a picture
-    without numbers; these are ours): in the prisoner's dilemma test personas cooperate with a probability in [.75, 1] or
-    [0, .25], those of training and validation in [.5, .85] or [.15, .5]; in rock-paper-scissors the favoured action
-    has [.75, 1] in the test and [1/3, .85] before.
+    In distribution the ranges are the papers'. Out of distribution they overlap less; the papers show that in a picture
+    without numbers, these are ours: in the prisoner's dilemma test personas cooperate with a probability in [.75, 1] or
+    [0, .25], those of training and validation in [.5, .85] or [.15, .5]; in rock-paper-scissors the favoured action has
+    [.75, 1] in the test and [1/3, .85] before.
 
     Args:
         game: any game whose players have equally many actions.
