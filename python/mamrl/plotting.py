@@ -77,7 +77,7 @@ def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> 
     figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 3.6), sharey=True, squeeze=False)
     for group, (name, axis) in enumerate(zip(names, axes[0], strict=True)):
         for index, (label, results) in enumerate(curves.items()):
-            _band(axis, results, group, label, f"C{index}")
+            draw_band(axis, results, group, label, f"C{index}")
         axis.set_title(f"against {name} peers")
         axis.set_xlabel("position in the chain of joint policies")
         axis.grid(alpha=0.3)
@@ -106,9 +106,17 @@ def plot_learning(runs: Sequence[Run], path: str | Path) -> None:
     save_figure(figure, path)
 
 
-def _band(axis: Any, results: Sequence[MetaTest], group: int, label: str, color: str) -> None:
-    samples = [test.rewards.mean(0)[:, test.groups == group] for test in results]
-    # over runs where there are several, over personas otherwise
+def draw_band(axis: Any, results: Sequence[MetaTest], group: int | None, label: str, color: str) -> None:
+    """One algorithm's mean reward by chain position with its 95% interval, over runs or, of one run, over personas.
+
+    Args:
+        axis: matplotlib's.
+        results: one meta-test a run.
+        group: which of the peers' groups; None is all of them.
+        label: for the legend.
+        color: of the curve.
+    """
+    samples = [test.rewards.mean(0)[:, slice(None) if group is None else test.groups == group] for test in results]
     table: Tensor = torch.stack([s.mean(-1) for s in samples], dim=-1) if len(samples) > 1 else samples[0]
     intervals = [confidence_interval(row) for row in table]
     mean = torch.tensor([m for m, _ in intervals])
