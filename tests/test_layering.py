@@ -28,6 +28,7 @@ LAYERS = [
     ["agents"],
     ["learner", "evaluation"],
     ["runs", "training", "plotting", "render"],
+    ["crossplay"],
     ["envs"],
     ["experiments"],
     ["cli"],

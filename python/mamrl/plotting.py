@@ -150,3 +150,24 @@ def plot_teammates(teammates: Teammates, path: str | Path) -> None:
     plane.set(xlabel="first principal component", ylabel="second principal component")
     curve.legend(fontsize=8)
     save_figure(figure, path)
+
+
+def plot_crossplay(names: Sequence[str], rewards: Tensor, path: str | Path) -> None:
+    """Heat map of the row's mean reward a step against the column's.
+
+    Args:
+        names: of the entrants.
+        rewards: (N, N, 2), see :func:`mamrl.crossplay.cross_play`.
+        path: where the picture goes.
+    """
+    size = 2.5 + 0.55 * len(names)
+    figure, axis = pyplot().subplots(figsize=(size + 1, size))
+    picture = axis.imshow(rewards[..., 0].numpy(), cmap="viridis")
+    for i in range(len(names)):
+        for j in range(len(names)):
+            axis.text(j, i, f"{rewards[i, j, 0]:.2f}", ha="center", va="center", color="white", fontsize=7)
+    axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set(xlabel="against", title="mean reward a step of the row's agent")
+    figure.colorbar(picture, fraction=0.046)
+    save_figure(figure, path)

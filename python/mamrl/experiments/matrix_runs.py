@@ -21,10 +21,13 @@ from mamrl.plotting import TITLES
 from mamrl.runs import EXPERIMENT, LOG, Run, load_run
 from mamrl.training import train
 
-#: what LOLA-DiCE and REINFORCE were given, chosen on the validation personas; docs/results/figures says among what
-TUNED: Mapping[str, Mapping[str, Any]] = {
-    "lola-dice": {"lookahead": 3, "own_lr": 1.0},
-    "reinforce": {"own_lr": 1.0},
+#: inner learning rates of the agents that do not learn them, the better one of the papers' .1 and 1 on the validation
+#: personas
+OWN_LR: Mapping[tuple[str, str], float] = {
+    ("ipd", "lola-dice"): 0.1,
+    ("ipd", "reinforce"): 0.1,
+    ("rps", "lola-dice"): 1.0,
+    ("rps", "reinforce"): 1.0,
 }
 #: meta-gradient steps of the papers' LSTM, which a core needs five minutes for
 LSTM_ITERATIONS = 200
@@ -57,7 +60,8 @@ def trained(options: Options, game: str, algorithm: str, label: str = "", **chan
     """
     base = preset(game if options.agent == "lstm" else f"{game}-tabular")
     iterations = LSTM_ITERATIONS if options.agent == "lstm" else base.iterations
-    fields = {**TUNED.get(algorithm, {}), **changes, "algorithm": algorithm, "iterations": options.share(iterations)}
+    own_lr = OWN_LR.get((game, algorithm), base.own_lr)
+    fields = {"own_lr": own_lr, **changes, "algorithm": algorithm, "iterations": options.share(iterations)}
     told = "".join(f"-{name}={value}" for name, value in sorted(changes.items()))
     folder = f"{game}-{options.agent}-{algorithm}{told}"
     return Trained(label or TITLES[algorithm], folder, base.replace(**fields))

@@ -127,7 +127,7 @@ def two_meta_agents(options: Options) -> Path:
     notes = [
         *options.notes,
         f"{TASKS} training and {TASKS} test tasks, noise uniform in [-{NOISE:g}, {NOISE:g}] on every payoff (the paper "
-        f"does not say how much); L = {CHAIN_LENGTH}, inner steps of 1 on the discounted return; {options.seeds} seeds.",
+        f"does not say how much); L = {CHAIN_LENGTH}, inner steps of 1 on the discounted return.",
         "Tabular agents and exact values: no sampling, so that a difference is the estimator's, not the noise's.",
     ]
     claim = "Meta-PG's pair ends in mutual defection (-2), Meta-MAPG's cooperates (-1) after one step, LOLA takes many."
