@@ -13,7 +13,7 @@ LAYERS = [
     ["_load", "errors", "checkpoint", "reference"],
     ["ops"],
     ["games"],
-    ["policies"],
+    ["policies", "strategies"],
     ["module_policy", "gaussian_policy"],
     ["personas"],
     ["rollouts"],
