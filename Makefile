@@ -15,6 +15,11 @@ $(DEPS): requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+# tools that only some targets need
+$(VENV)/.requirements-%: requirements-%.txt $(DEPS)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 $(INSTALLED): $(DEPS) $(SOURCES)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
@@ -39,8 +44,12 @@ format: $(DEPS)
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
 
-wheel: $(DEPS)
-	$(BIN)/pip wheel --quiet --no-build-isolation --no-deps -w dist .
+# dist/: the source distribution and, from it, the wheel, audited and tried in a clean environment
+wheel: $(VENV)/.requirements-wheel
+	bash .ci/wheel $(BIN)
+
+docs: $(VENV)/.requirements-docs
+	$(BIN)/mkdocs build --strict --quiet
 
 # for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python
 inplace: $(DEPS)
