@@ -128,8 +128,10 @@ def run_folder(options: Options, each: Trained, seed: int) -> Path:
 
 def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool) -> tuple[Run, MetaTest]:
     torch.set_num_threads(1)
-    finished = (folder / EXPERIMENT).is_file() and _last_iteration(folder) == experiment.iterations
-    run = train(experiment, seed=seed, out=folder, resume=resume or finished, progress=False, tensorboard=False)
+    begun = (folder / EXPERIMENT).is_file()
+    finished = begun and _last_iteration(folder) == experiment.iterations
+    resumed = begun and (resume or finished)
+    run = train(experiment, seed=seed, out=folder, resume=resumed, progress=False, tensorboard=False)
     return run, run.test()
 
 
