@@ -34,6 +34,7 @@ class Setting:
 
     @property
     def num_peers(self) -> int:
+        """n - 1."""
         return self.game.num_players - 1
 
 

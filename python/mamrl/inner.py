@@ -50,6 +50,9 @@ def policy_gradients(
         trajectories: what was sampled under the parameters.
         num_states: S.
         differentiable: whether the gradients are to be differentiated again.
+
+    Returns:
+        (M, P_a) for each agent.
     """
     joint = sum(log_probs[1:], log_probs[0])
     gradients = []

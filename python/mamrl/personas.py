@@ -86,7 +86,18 @@ def favourite_personas(
     sizes: Sequence[int],
     seed: int,
 ) -> dict[str, Population]:
-    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly."""
+    """Personas that favour one action: its probability is uniform in a range, drawn by state, the rest split evenly.
+
+    Args:
+        policy: of the peers, three actions or more; group g favours action g.
+        value_range: of the favoured action's probability, within [0, 1].
+        group_names: one an action.
+        sizes: personas in train, validation and test.
+        seed: of the draws.
+
+    Raises:
+        ValueError: the range is not within [0, 1].
+    """
     _check_ranges([value_range])
     low, high = value_range
 
