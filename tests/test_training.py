@@ -104,7 +104,8 @@ def test_meta_test_reports_every_position_and_group(tmp_path):
     total = result.rewards + result.peer_rewards
     assert total.min() >= -1 - 1e-6
     assert total.max() <= 1 + 1e-6
-    assert result.action_frequencies.sum((2, 3)).unique().tolist() == [2 * 40 * 4 * 10]
+    # two repeats, half of the 40 personas in each of two groups, 4 trajectories of 10 steps
+    assert result.action_frequencies.sum((3, 4)).unique().tolist() == [2 * 20 * 4 * 10]
 
 
 def test_used_folder_is_refused_and_left_alone(tmp_path):
