@@ -105,46 +105,6 @@ def favourite_personas(
     Raises:
         ValueError: a range is not within [0, 1].
     """
-    by_split = {"test": ranges if test_ranges is None else test_ranges}
-    _check_ranges([*ranges, *by_split["test"]])
-
-    def draw(split: str, group: int, count: int, generator: torch.Generator) -> Tensor:
-        low, high = by_split.get(split, ranges)[group]
-        first = low + (high - low) * torch.rand(count, policy.num_states, generator=generator)
-        return torch.stack([first, 1 - first], dim=-1)
-
-    return _populations(policy, draw, group_names, sizes, seed)
-
-
-def favourite_personas(
-    policy: TabularPolicy,
-    value_range: tuple[float, float],
-    group_names: Sequence[str],
-    sizes: Sequence[int],
-    seed: int,
-    test_range: tuple[float, float] | None = None,
-) -> dict[str, Population]:
-<<<<<<< HEAD
-    """Personas that favour one action: its probability is uniform in a range, drawn by state, the rest split evenly.
-
-    Args:
-        policy: of the peers, three actions or more; group g favours action g.
-        value_range: of the favoured action's probability, within [0, 1].
-        group_names: one an action.
-        sizes: personas in train, validation and test.
-        seed: of the draws.
-
-    Raises:
-        ValueError: the range is not within [0, 1].
-    """
-    _check_ranges([value_range])
-    low, high = value_range
-=======
-    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly.
->>>>>>> main
-
-    ``test_range`` is that of the test personas, where it is another.
-    """
     by_split = {"test": test_range or value_range}
     _check_ranges([value_range, by_split["test"]])
 
