@@ -257,6 +257,23 @@ class BatchedMatrixGame:
         if self._closed:
             raise RuntimeError("the environments are closed")
 
+    def check_can_step(self, horizon: int = 1) -> None:
+        """Whether :meth:`step`, or :meth:`play` of so many steps, finds every environment ready for them.
+
+        Raises:
+            ValueError: an episode would end too early, and autoreset is "disabled".
+            RuntimeError: before the first reset, or after :meth:`close`.
+        """
+        self._check_started()
+        if self.autoreset != "disabled" or not self.episode_length:
+            return
+        most, env = self._elapsed.max(dim=0)
+        if int(most) + horizon > self.episode_length:
+            raise ValueError(
+                f"environment {int(env)} has played {int(most)} of the {self.episode_length} steps of its episode, so "
+                f"it cannot play {horizon} more: reset it first, or choose another autoreset than 'disabled'"
+            )
+
     def _check_started(self) -> None:
         self._check_open()
         if self._states is None:
