@@ -51,13 +51,10 @@ def policy_gradients(
         trajectories: what was sampled under the parameters.
         num_states: S.
         differentiable: whether the gradients are to be differentiated again.
-<<<<<<< HEAD
+        learners: which agents' gradients, in the order asked for; None is all.
 
     Returns:
         (M, P_a) for each agent.
-=======
-        learners: which agents' gradients, in the order asked for; None is all.
->>>>>>> main
     """
     joint = sum(log_probs[1:], log_probs[0])
     gradients = []

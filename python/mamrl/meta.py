@@ -160,19 +160,16 @@ def unroll(
         sampler: (position, joint parameters) -> trajectories; one that returns recorded trajectories makes the chain a
             function of its parameters alone.
         differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
-<<<<<<< HEAD
+        own_gradient: (position, joint parameters) -> the direction (M, P_0) of the meta-agent's inner step, where that
+            is not its policy gradient.
+        peer_model: (joint parameters, trajectories) -> the joint parameters to go on from, where the peers' are
+            inferred from what was played (:mod:`mamrl.opponent_model`).
 
     Returns:
         One position for each l = 0..L.
 
     Raises:
         ValueError: the sampler's trajectories have another horizon or number than the chain.
-=======
-        own_gradient: (position, joint parameters) -> the direction (M, P_0) of the meta-agent's inner step, where that
-            is not its policy gradient.
-        peer_model: (joint parameters, trajectories) -> the joint parameters to go on from, where the peers' are
-            inferred from what was played (:mod:`mamrl.opponent_model`).
->>>>>>> main
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     positions: list[Position] = []
