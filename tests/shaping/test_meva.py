@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mamrl import reference
 from mamrl.games import differentiable as games
 from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error, train_cola
 from mamrl.shaping.meva import (
@@ -49,7 +50,8 @@ def test_networks_have_the_published_numbers_of_parameters():
 def test_one_backward_pass_gives_both_players_gradients_exactly(build, size: int, symmetric: bool):
     network = build(seed=3, symmetric=symmetric)
     x, gamma = pairs(size)
-    fast = network.own_gradient(x, gamma)
+    fast, outputs = network.own_gradient(x, gamma)
+    torch.testing.assert_close(outputs, network(x, gamma))
     leaf = x.clone().requires_grad_()
     values = network(leaf, gamma).mean(-1)
     for player in range(2):
@@ -63,10 +65,10 @@ def test_exploration_flips_the_signs_of_the_last_units():
     x, gamma = pairs(5)
     signs = 1 - 2 * (torch.rand(2, 7, 128, generator=torch.Generator().manual_seed(2)) < 1 / 16).float()
     leaf = x.clone().requires_grad_()
-    values = network.head(network.features(leaf, gamma) * signs).mean(-1)
+    values = reference.pair_network(network.weights, network.fields, leaf.sigmoid(), gamma, signs).mean(-1)
     for player in range(2):
         (gradient,) = torch.autograd.grad(values[player].sum(), leaf, retain_graph=True)
-        explored = network.own_gradient(x, gamma, signs)[player]
+        explored = network.own_gradient(x, gamma, signs)[0][player]
         torch.testing.assert_close(explored, gradient[player], rtol=1e-4, atol=1e-7)
 
 
@@ -76,7 +78,8 @@ def test_shared_weights_treat_the_players_of_a_symmetric_game_alike_and_roles_te
     torch.testing.assert_close(shared(x.flip(0), gamma.flip(0)), shared(x, gamma).flip(0), rtol=1e-4, atol=1e-6)
     roles = iterated_2x2_network(seed=0, symmetric=False)
     with torch.no_grad():
-        roles.role[1] += 0.1
+        (role,) = (layer["weight"] for layer in roles.split() if layer["weight"].dim() == 3)
+        role[1] += 0.1
     difference = roles(x.flip(0), gamma.flip(0)) - roles(x, gamma).flip(0)
     assert float(difference.detach().abs().max()) > 1e-3
 
@@ -179,10 +182,11 @@ def test_games_and_settings_that_do_not_fit_are_refused():
 def test_the_consistency_error_is_the_implicit_equations():
     """A network of constant output c: the error is c - (df_i/dx_i)(x_i, x_j + a_i c)."""
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True).double()
+    network = logistic_game_network(1).double()
     with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.fill_(0.3)
+        head = network.split()[-1]
+        head["weight"].zero_()
+        head["bias"].fill_(0.3)
     x, a = (t.double() for t in pairs(1))
     error = consistency_error(network, game, x, a)
     _, (first, _) = game.values_and_gradients((x[0], x[1] + 0.3 * a[0, :, None]))
@@ -192,7 +196,7 @@ def test_the_consistency_error_is_the_implicit_equations():
 
 def test_the_consistency_error_passes_through_the_other_players_model():
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True).double()
+    network = logistic_game_network(1).double()
     x, a = (t.double() for t in pairs(1, batch=3))
     error = consistency_error(network, game, x, a).detach()
     tiny = 1e-6
@@ -208,7 +212,7 @@ def test_the_consistency_error_passes_through_the_other_players_model():
 
 def test_cola_learns_the_naive_gradient_where_it_extrapolates_by_nothing():
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True)
+    network = logistic_game_network(1)
     settings = ConsistencySettings(steps=300, batch=64, most_extrapolation=1e-6, policy_scale=3.0)
     losses = train_cola(game, network, settings)
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
@@ -220,6 +224,7 @@ def test_cola_learns_the_naive_gradient_where_it_extrapolates_by_nothing():
 def test_v_follows_the_meta_values_gradient_alone():
     network, game = logistic_game_network(seed=0), games.LogisticGame()
     x, gamma = pairs(1)
-    direction, values = follow(network, game, "V", x, gamma)
+    direction, outputs, values = follow(network, game, "V", x, gamma)
     assert values is None
-    assert torch.equal(direction, network.own_gradient(x, gamma))
+    for found, expected in zip((direction, outputs), network.own_gradient(x, gamma), strict=True):
+        assert torch.equal(found, expected)

@@ -55,7 +55,7 @@ def trained_rules(options: Options, folder: Path) -> tuple[dict[str, list[Rule]]
         notes.append(f"MeVa, seed {seed}: trained for {len(losses)} of {loops} loops.")
         for gamma in GAMMAS:
             rules.setdefault(f"meva:{gamma}", []).append(partial(meva, network=values, formulation="V", gamma=gamma))
-        update = logistic_game_network(1, seed=seed, twice_differentiable=True)
+        update = logistic_game_network(1, seed=seed)
         with tqdm(total=steps, desc=f"COLA, seed {seed}") as bar:
             losses = train_cola(
                 GAME,

@@ -45,7 +45,7 @@ def consistency_error(network: PairNetwork, game: DifferentiableGame, x: Tensor,
     ``g_i(x) - d/dx_i f_i(x_i, x_j + a_i g_j(x))``, the gradient passing through g_j too.
 
     Args:
-        network: ``g``; with as many outputs as a policy has parameters, and twice differentiable.
+        network: ``g``; with as many outputs as a policy has parameters.
         game: Of two players.
         x: ``(2, B, D)``.
         extrapolation: ``(2, B)``: a of each player.
@@ -95,10 +95,10 @@ def train_cola(
         ValueError: the game or the network does not fit.
         DivergenceError: a loss or parameter is not finite.
     """
-    if game.num_players != 2 or game.sizes[0] != game.sizes[1] or network.head.bias.numel() != game.sizes[0]:
+    if game.num_players != 2 or game.sizes[0] != game.sizes[1] or network.outputs != game.sizes[0]:
         raise ValueError(
             f"COLA needs two players with policies of one size and a network with as many outputs, but "
-            f"{type(game).__name__} has {game.sizes} and the network {network.head.bias.numel()} outputs"
+            f"{type(game).__name__} has {game.sizes} and the network {network.outputs} outputs"
         )
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, settings.betas, fused=True)
     generator = torch.Generator().manual_seed(seed)

@@ -118,7 +118,7 @@ def lambda_targets(rewards: Tensor, following: Tensor, gamma: Tensor, trace: flo
 
 def follow(
     network: PairNetwork, game: DifferentiableGame, formulation: str, x: Tensor, gamma: Tensor
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """The direction that agents with meta-values follow.
 
     Args:
@@ -129,12 +129,14 @@ def follow(
         gamma: ``(2, B)`` their discounts.
 
     Returns:
-        The direction ``(2, B, D)``, and the game's values ``(2, B)`` where they came with it.
+        The direction ``(2, B, D)``, the network's outputs ``(2, B, Q)``, and the game's values ``(2, B)`` where
+        they came with it.
     """
+    slope, outputs = network.own_gradient(x, gamma)
     if formulation == "V":
-        return network.own_gradient(x, gamma), None
+        return slope, outputs, None
     values, naive = game.values_and_gradients((x[0], x[1]))
-    return torch.stack(naive) + gamma.unsqueeze(-1) * network.own_gradient(x, gamma), values
+    return torch.stack(naive) + gamma.unsqueeze(-1) * slope, outputs, values
 
 
 def draw_discounts(batch: int, generator: torch.Generator) -> Tensor:
@@ -149,6 +151,11 @@ def draw_policies(size: tuple[int, int], init: str, scale: float, generator: tor
     return scale * (2 * torch.rand(2, *size, generator=generator) - 1)
 
 
+def _over_time(each: list[Tensor]) -> Tensor:
+    """``(2, k * B, ...)`` of k tensors ``(2, B, ...)``."""
+    return torch.cat(each, 1)
+
+
 def _stride_loss(
     network: PairNetwork,
     target_network: PairNetwork | None,
@@ -158,34 +165,27 @@ def _stride_loss(
     gamma: Tensor,
 ) -> Tensor:
     """Quantile loss along ``steps`` on-policy steps from x."""
-    states, values = [x], []
-    for _ in range(settings.steps):
-        direction, value = follow(network, game, settings.formulation, states[-1], gamma)
+    count = settings.steps
+    states, outputs, values = [x], [], []
+    for _ in range(count):
+        direction, output, value = follow(network, game, settings.formulation, states[-1], gamma)
+        outputs.append(output)
         values.append(value)
         states.append(states[-1] + settings.step_size * direction)
-    count = settings.steps
-    path = torch.stack(states)
-
-    def evaluate(model: PairNetwork, part: Tensor) -> Tensor:
-        # one pass over all states: time becomes part of the batch
-        steps = part.shape[0]
-        flat = part.transpose(0, 1).flatten(1, 2)
-        outputs: Tensor = model(flat, gamma.repeat(1, steps))
-        return outputs.unflatten(1, (steps, -1)).transpose(0, 1)
-
+    path = _over_time(states)
+    last = states[-1]
+    # all states in one pass: time becomes part of the batch
+    discounts = gamma.repeat(1, count)
+    current = network(path[:, : -x.shape[1]], discounts, _over_time(outputs)).unflatten(1, (count, -1)).transpose(0, 1)
     if settings.formulation == "V":
-        flat = path[:-1].transpose(0, 1).flatten(1, 2)
-        rewards = game.values((flat[0], flat[1])).unflatten(1, (count, -1)).transpose(0, 1)
+        rewards = game.values((path[0, : -x.shape[1]], path[1, : -x.shape[1]])).unflatten(1, (count, -1)).transpose(0, 1)
     else:
-        final = game.values((path[-1, 0], path[-1, 1]))
-        rewards = torch.stack([*(value for value in values[1:] if value is not None), final])
+        rewards = torch.stack([*(value for value in values[1:] if value is not None), game.values((last[0], last[1]))])
     if target_network is None:
-        predicted = evaluate(network, path)
-        current, following = predicted[:-1], predicted[1:]
+        following = torch.cat([current[1:], network(last, gamma).unsqueeze(0)])
     else:
-        current = evaluate(network, path[:-1])
         with torch.no_grad():
-            following = evaluate(target_network, path[1:])
+            following = target_network(path[:, x.shape[1] :], discounts).unflatten(1, (count, -1)).transpose(0, 1)
     targets = lambda_targets(rewards, following, gamma, settings.trace)
     # mean over time and pairs, sum over the players, who share their weights
     return quantile_huber(current, targets).mean(dim=(0, 2)).sum()
@@ -248,7 +248,7 @@ def train_meta_value(
         total = 0.0
         for stride in range(settings.strides):
             for _ in range(settings.explore_steps):
-                x = x + settings.step_size * network.own_gradient(x, explore_gamma, signs)
+                x = x + settings.step_size * network.own_gradient(x, explore_gamma, signs)[0]
             # without exploration there is but one draw of discounts a loop
             gamma = draw_discounts(settings.batch, generator) if stride or settings.explore_steps else explore_gamma
             loss = _stride_loss(network, target, game, settings, x, gamma)
@@ -299,5 +299,5 @@ def meva(
         raise ValueError(f"meta-values need two players, but {type(game).__name__} has {game.num_players}")
     x = torch.stack(leaves(game, params, step_size)).detach()
     discount = torch.tensor(gammas, dtype=x.dtype).unsqueeze(-1).expand(x.shape[:2])
-    direction, _ = follow(network, game, formulation, x, discount)
+    direction, *_ = follow(network, game, formulation, x, discount)
     return tuple(step_size * direction)
