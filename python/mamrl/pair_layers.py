@@ -43,7 +43,7 @@ def pair_layers(fields: Sequence[int], policy_size: int) -> list[tuple[PairLayer
     units, layers = [policy_size, 1], []
     count = len(PairLayer._fields)
     for first in range(0, len(fields), count):
-        layer = PairLayer(*fields[first : first + count])
+        layer = PairLayer._make(fields[first : first + count])
         inputs = units[layer.source] + (units[layer.beside] if layer.beside >= 0 else 0)
         layers.append((layer, layer.shapes(inputs)))
         units.append(layer.units)

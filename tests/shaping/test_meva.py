@@ -11,7 +11,7 @@ import torch
 
 from mamrl import reference
 from mamrl.games import differentiable as games
-from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error, train_cola
+from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error
 from mamrl.shaping.meva import (
     ITERATED_SETTINGS,
     MetaValueSettings,
@@ -19,11 +19,10 @@ from mamrl.shaping.meva import (
     follow,
     lambda_targets,
     meva,
-    train_meta_value,
 )
 from mamrl.shaping.naive import naive
 from mamrl.shaping.networks import PairNetwork, iterated_2x2_network, logistic_game_network
-from mamrl.shaping.training import DivergenceError
+from mamrl.shaping.training import DivergenceError, train
 
 SHORT = MetaValueSettings(loops=4, steps=3, batch=8)
 SHORT_ITERATED = replace(ITERATED_SETTINGS, loops=3, strides=2, explore_steps=2, steps=3, batch=8)
@@ -123,7 +122,7 @@ def test_a_constant_game_has_its_constant_as_meta_value():
     game = games.Iterated2x2((0.7, 0.7, 0.7, 0.7), (0.7, 0.7, 0.7, 0.7))
     settings = replace(ITERATED_SETTINGS, loops=60, strides=1, explore_steps=1, steps=1, batch=32, learning_rate=3e-3)
     network = iterated_2x2_network(8, seed=0)
-    losses = train_meta_value(game, network, settings, seed=0)
+    losses = train(game, network, settings, seed=0)
     assert losses[-1] < 0.2 * losses[0]
     x, gamma = pairs(5, batch=64)
     with torch.no_grad():
@@ -141,10 +140,10 @@ def test_a_constant_game_has_its_constant_as_meta_value():
 )
 def test_a_resumed_training_equals_the_unbroken_one(game, build, settings, tmp_path: Path):
     whole, broken, resumed = (build(seed=5) for _ in range(3))
-    expected = train_meta_value(game, whole, settings, seed=7)
+    expected = train(game, whole, settings, seed=7)
     path = tmp_path / "meva.pt"
-    train_meta_value(game, broken, settings, seed=7, checkpoint=path, until=2)
-    losses = train_meta_value(game, resumed, settings, seed=7, checkpoint=path, resume=True)
+    train(game, broken, settings, seed=7, checkpoint=path, until=2)
+    losses = train(game, resumed, settings, seed=7, checkpoint=path, resume=True)
     assert losses == expected
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -154,12 +153,12 @@ def test_a_resumed_training_equals_the_unbroken_one(game, build, settings, tmp_p
 def test_a_diverging_training_stops_with_the_loop_and_the_last_good_checkpoint(tmp_path: Path):
     path = tmp_path / "meva.pt"
     network = logistic_game_network()
-    train_meta_value(games.LogisticGame(), network, SHORT, checkpoint=path, until=2)
+    train(games.LogisticGame(), network, SHORT, checkpoint=path, until=2)
     wild = replace(SHORT, policy_scale=1e30)
     with pytest.raises(DivergenceError, match=r"loop \d of 4 .*last good checkpoint is .*meva.pt after 2 loops"):
-        train_meta_value(games.LogisticGame(), network, wild, checkpoint=path, resume=True, until=4)
+        train(games.LogisticGame(), network, wild, checkpoint=path, resume=True, until=4)
     restored = logistic_game_network()
-    train_meta_value(games.LogisticGame(), restored, SHORT, checkpoint=path, resume=True, until=2)
+    train(games.LogisticGame(), restored, SHORT, checkpoint=path, resume=True, until=2)
     assert all(bool(torch.isfinite(p).all()) for p in restored.parameters())
 
 
@@ -167,12 +166,23 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):
     path = tmp_path / "meva.pt"
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"meva\.pt is damaged or no checkpoint"):
-        train_meta_value(games.LogisticGame(), logistic_game_network(), SHORT, checkpoint=path, resume=True)
+        train(games.LogisticGame(), logistic_game_network(), SHORT, checkpoint=path, resume=True)
 
 
 def test_games_and_settings_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="two players with policies of one size"):
-        train_meta_value(games.TabularGame(torch.zeros(3, 2, 2, 2)), logistic_game_network(), SHORT)
+    three = games.TabularGame(torch.zeros(3, 2, 2, 2))
+    tables = [torch.zeros(4, size) for size in three.sizes]
+    sentence = "needs two players with policies of 1 parameters, but TabularGame has"
+    with pytest.raises(ValueError, match=sentence):
+        train(three, logistic_game_network(), SHORT)
+    with pytest.raises(ValueError, match=sentence):
+        meva(three, tables, 1.0, network=logistic_game_network(), formulation="V")
+    with pytest.raises(ValueError, match=sentence):
+        cola(three, tables, 1.0, network=logistic_game_network(1))
+    with pytest.raises(ValueError, match="policies of 5 parameters, but LogisticGame"):
+        train(games.LogisticGame(), iterated_2x2_network(), SHORT_ITERATED)
+    with pytest.raises(ValueError, match="as many outputs as a policy has parameters, 1, but this one has 16"):
+        train(games.LogisticGame(), logistic_game_network(), ConsistencySettings())
     with pytest.raises(ValueError, match="formulation must be"):
         MetaValueSettings(formulation="W")
     with pytest.raises(ValueError, match="gamma must be in"):
@@ -213,8 +223,8 @@ def test_the_consistency_error_passes_through_the_other_players_model():
 def test_cola_learns_the_naive_gradient_where_it_extrapolates_by_nothing():
     game = games.LogisticGame()
     network = logistic_game_network(1)
-    settings = ConsistencySettings(steps=300, batch=64, most_extrapolation=1e-6, policy_scale=3.0)
-    losses = train_cola(game, network, settings)
+    settings = ConsistencySettings(loops=300, batch=64, most_extrapolation=1e-6, policy_scale=3.0)
+    losses = train(game, network, settings)
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
     x = [torch.linspace(-2, 2, 9).unsqueeze(-1), torch.linspace(1, -1, 9).unsqueeze(-1)]
     found = torch.stack(cola(game, x, 1.0, network=network, extrapolation=0.0))

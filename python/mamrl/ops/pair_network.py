@@ -90,9 +90,7 @@ def _(weights: Tensor, layers: Sequence[int], x: Tensor, gamma: Tensor, outputs:
 
 
 @torch.library.register_fake("mamrl::pair_network_own_gradient")
-def _(
-    weights: Tensor, layers: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _(weights: Tensor, layers: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None) -> tuple[Tensor, Tensor]:
     return _new_outputs(layers, x), x.new_empty(x.shape)
 
 

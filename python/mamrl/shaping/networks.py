@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mamrl import reference
+from mamrl.games.differentiable import DifferentiableGame
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
 from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, pair_layers, split_pair_weights
 
@@ -62,6 +64,14 @@ class PairNetwork(nn.Module):
             if "norm_weight" in layer:
                 layer["norm_weight"].fill_(1.0)
 
+    def check_game(self, game: DifferentiableGame) -> None:
+        """Raises ValueError unless the game has two players with policies of the size that the network reads."""
+        if game.num_players != 2 or set(game.sizes) != {self.policy_size}:
+            raise ValueError(
+                f"a network over pairs needs two players with policies of {self.policy_size} parameters, but "
+                f"{type(game).__name__} has policies of {game.sizes}"
+            )
+
     def _told(self, x: Tensor) -> Tensor:
         """What the first layer is told of the policies."""
         return torch.sigmoid(x) if self.policy_scale is None else x / self.policy_scale
@@ -105,7 +115,7 @@ class _Stack:
         self.units = units
         self.layers: list[PairLayer] = []
 
-    def add(self, source: int, **options: int) -> int:
+    def add(self, source: int, **options: Any) -> int:
         self.layers.append(PairLayer(source, options.pop("units", self.units), **options))
         return len(self.layers) + 1
 
