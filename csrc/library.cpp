@@ -64,6 +64,16 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
       "int horizon, bool record=True) -> Tensor[]");
 
+  // ---- matrix games as environments: E at once, given actions; the actions of tabular policies ----
+  // writes into the caller's memory, which an environment uses again and again
+  m.def(
+      "matrix_game_steps(Tensor payoffs, Tensor actions, Tensor elapsed, int episode_length, str autoreset, "
+      "Tensor(a!) states, Tensor(b!) final_states, Tensor(c!) rewards, Tensor(d!) truncations, "
+      "Tensor(e!) elapsed_after) -> ()");
+  m.def(
+      "tabular_actions(Tensor probabilities, Tensor states, Tensor? rows, Tensor? seeds, Tensor? clocks, int player) "
+      "-> Tensor");
+
   // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss ----
   m.def(
       "iterated_2x2(Tensor logits_1, Tensor logits_2, Tensor payoffs, float discount) "

@@ -4,6 +4,7 @@
 
 #include "cpu/column_kernels.h"
 #include "cpu/lstm_kernels.h"
+#include "cpu/matrix_game_kernels.h"
 #include "cpu/pair_kernels.h"
 #include "cpu/rollout_kernels.h"
 
@@ -33,6 +34,12 @@ struct SimdKernels {
   void (*dice_product)(const DiceProductColumns<T>&, int64_t begin, int64_t end);
   void (*baseline_sums)(const BaselineChain<T>&, double* memory, double* gram, double* times);
   void (*baseline_predict)(const BaselineChain<T>&, const double* weights);
+
+  // false: an index is out of range, and the results are not to be used
+  bool (*game_steps_small)(const GameColumns<T, uint8_t>&, int64_t begin, int64_t end);
+  bool (*game_steps)(const GameColumns<T, int64_t>&, int64_t begin, int64_t end);
+  bool (*tabular_actions_small)(const TabularColumns<T, uint8_t>&, int64_t begin, int64_t end);
+  bool (*tabular_actions)(const TabularColumns<T, int64_t>&, int64_t begin, int64_t end);
 };
 
 // of the level in use: the highest that this CPU has, unless MAMRL_SIMD or _set_simd_level chose another

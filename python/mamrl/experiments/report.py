@@ -130,7 +130,8 @@ def commit() -> str:
 def command(figure: str, options: Options) -> str:
     """The command line that reproduces a figure."""
     shorter = f" --training {options.training:g}" if options.training < 1 else ""
-    return f"mamrl reproduce {figure} --seeds {options.seeds} --budget {options.budget}{shorter}"
+    agent = f" --agent {options.agent}" if options.agent != "tabular" else ""
+    return f"mamrl reproduce {figure} --seeds {options.seeds} --budget {options.budget}{shorter}{agent}"
 
 
 def mean_over_seeds(values: Sequence[float]) -> float:
