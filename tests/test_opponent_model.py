@@ -1,4 +1,4 @@
-"""Peers inferred from their actions: what the likelihood says, and that the meta-gradient goes through the inferred ones."""
+"""Peers inferred from their actions, and a meta-gradient that goes through the inferred ones."""
 
 from __future__ import annotations
 

@@ -83,7 +83,9 @@ def test_interrupt_saves_and_resume_continues(tmp_path, monkeypatch):
     assert torch.equal(whole["parameters"], stopped["parameters"])
 
 
-@pytest.mark.parametrize("algorithm", ["meta-pg", "reinforce", "meta-mapg-without-own", "meta-mapg-without-peer"])
+@pytest.mark.parametrize(
+    "algorithm", ["meta-pg", "reinforce", "lola-dice", "meta-mapg-without-own", "meta-mapg-without-peer"]
+)
 @pytest.mark.parametrize("estimator", ["published", "expected", "sampled"])
 def test_every_algorithm_and_estimator_trains(algorithm, estimator):
     run = quiet(TINY.replace(algorithm=algorithm, estimator=estimator, iterations=1))

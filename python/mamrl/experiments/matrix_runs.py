@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -98,27 +98,45 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
         FileExistsError: a run was broken off, and ``options.resume`` is False.
         ValueError: a run folder holds another experiment.
     """
-    tasks = [(each, seed) for each in wanted for seed in range(options.seeds)]
-    results: dict[tuple[str, int], tuple[Run, MetaTest]] = {}
-    # processes are started afresh: a forked one would hang in its parent's thread pools
-    with ProcessPoolExecutor(min(options.jobs, len(tasks)), get_context("spawn")) as pool:
-        futures: dict[Future, tuple[str, int]] = {
-            pool.submit(_train_and_test, each.experiment, seed, run_folder(options, each, seed), options.resume): (
-                each.folder,
-                seed,
-            )
-            for each, seed in tasks
-        }
-        try:
-            for future in tqdm(as_completed(futures), total=len(tasks), desc="trainings", unit="run"):
-                results[futures[future]] = future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    tasks = {
+        (each.folder, seed): (each.experiment, seed, run_folder(options, each, seed), options.resume)
+        for each in wanted
+        for seed in range(options.seeds)
+    }
+    with tqdm(total=len(tasks), desc="trainings", unit="run") as bar:
+        results = _side_by_side(tasks, options.jobs, bar) if options.jobs > 1 else _one_by_one(tasks, bar)
     return [
         Tested(each.label, *zip(*(results[each.folder, seed] for seed in range(options.seeds)), strict=True))
         for each in wanted
     ]
+
+
+_Key = tuple[str, int]
+_Task = tuple[Experiment, int, Path, bool]
+_Result = tuple[Run, MetaTest]
+
+
+def _one_by_one(tasks: Mapping[_Key, _Task], bar: tqdm) -> dict[_Key, _Result]:
+    results = {}
+    for key, task in tasks.items():
+        results[key] = _train_and_test(*task)
+        bar.update()
+    return results
+
+
+def _side_by_side(tasks: Mapping[_Key, _Task], jobs: int, bar: tqdm) -> dict[_Key, _Result]:
+    results = {}
+    # processes are started afresh: a forked one would hang in its parent's thread pools
+    with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        futures = {pool.submit(_train_and_test, *task): key for key, task in tasks.items()}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results
 
 
 def run_folder(options: Options, each: Trained, seed: int) -> Path:
@@ -126,10 +144,11 @@ def run_folder(options: Options, each: Trained, seed: int) -> Path:
     return options.out / ("quick-runs" if options.quick else "runs") / each.folder / f"seed-{seed}"
 
 
-def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool) -> tuple[Run, MetaTest]:
-    torch.set_num_threads(1)
-    finished = (folder / EXPERIMENT).is_file() and _last_iteration(folder) == experiment.iterations
-    run = train(experiment, seed=seed, out=folder, resume=resume or finished, progress=False, tensorboard=False)
+def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool) -> _Result:
+    begun = (folder / EXPERIMENT).is_file()
+    finished = begun and _last_iteration(folder) == experiment.iterations
+    resumed = begun and (resume or finished)
+    run = train(experiment, seed=seed, out=folder, resume=resumed, progress=False, tensorboard=False)
     return run, run.test()
 
 
