@@ -14,9 +14,10 @@ import torch
 import mamrl
 from mamrl import ops, reference
 from mamrl.games.differentiable import iterated_prisoners_dilemma
-from mamrl.ops.gelu import gelu
 from mamrl.ops.iterated_2x2 import iterated_2x2
+from mamrl.ops.pair_network import pair_network
 from mamrl.ops.quantile_huber import quantile_huber
+from mamrl.shaping.networks import iterated_2x2_network
 
 T, M, K, N = 12, 2, 5, 7
 
@@ -44,7 +45,9 @@ def check_networks() -> None:
     )
     logits, index = torch.randn(M, 10), torch.randint(10, (T, M, K))
     close(ops.table_lookup(logits, index), reference.table_lookup(logits, index))
-    close(gelu(logits), torch.nn.functional.gelu(logits, approximate="tanh"))
+    network = iterated_2x2_network()
+    pairs = (network.weights, network.fields, torch.rand(2, K, 5), torch.rand(2, K))
+    close(pair_network(*pairs), reference.pair_network(*pairs))
     close(quantile_huber(logits, 2 * logits.flip(0)), reference.quantile_huber(logits, 2 * logits.flip(0)))
 
 

@@ -10,7 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "python" / "mamrl"
 # from the ground up; modules of one row do not import each other's rows above
 LAYERS = [
-    ["_load", "errors", "checkpoint", "reference"],
+    ["_load", "errors", "checkpoint", "pair_layers"],
+    ["reference"],
     ["ops"],
     ["games"],
     ["policies", "strategies"],

@@ -1,12 +1,12 @@
-// Kernels of the differentiable games and of the networks that learn meta-values over them.
+// Kernels of the differentiable games and of the loss that learns meta-values over them.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
 #include <tuple>
 
 #include "common/check.h"
-#include "common/gelu.h"
 #include "common/iterated_2x2.h"
+#include "common/logistic.h"
 
 // one binary, the widest vectors that the machine has
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -19,7 +19,6 @@ namespace mamrl {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int64_t kBlock = 256;
 constexpr int64_t kMostQuantiles = 256;
 
 // own action first: player 2 calls player 1's DC its own CD
@@ -85,32 +84,6 @@ std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& l
     torch::stable::parallel_for(0, blocks, 64, [&](int64_t first, int64_t last) {
       iterated_2x2_range(x, y, r, T(discount), batch, first * kLanes, last * kLanes < batch ? last * kLanes : batch,
                          value, slope);
-    });
-  });
-  return {values, slopes};
-}
-
-MAMRL_CLONES void gelu_range(const float* __restrict x, float* __restrict value, float* __restrict slope,
-                             int64_t count) {
-  for (int64_t i = 0; i < count; i += kBlock)
-    gelu_tanh<float>(x + i, value + i, slope + i, count - i < kBlock ? count - i : kBlock);
-}
-
-MAMRL_CLONES void gelu_range(const double* __restrict x, double* __restrict value, double* __restrict slope,
-                             int64_t count) {
-  for (int64_t i = 0; i < count; i += kBlock)
-    gelu_tanh<double>(x + i, value + i, slope + i, count - i < kBlock ? count - i : kBlock);
-}
-
-std::tuple<Tensor, Tensor> gelu_with_slope(const Tensor& x_) {
-  const Tensor x = row_major(x_);
-  check_floating("x", x);
-  Tensor values = torch::stable::empty_like(x), slopes = torch::stable::empty_like(x);
-  dispatch_floating(x, [&]<class T>() {
-    const T* in = x.const_data_ptr<T>();
-    T *value = values.mutable_data_ptr<T>(), *slope = slopes.mutable_data_ptr<T>();
-    torch::stable::parallel_for(0, x.numel(), 65536, [&](int64_t begin, int64_t end) {
-      gelu_range(in + begin, value + begin, slope + begin, end - begin);
     });
   });
   return {values, slopes};
@@ -183,5 +156,4 @@ std::tuple<Tensor, Tensor, Tensor> quantile_huber(const Tensor& predicted_, cons
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("iterated_2x2", TORCH_BOX(&mamrl::iterated_2x2));
   m.impl("quantile_huber", TORCH_BOX(&mamrl::quantile_huber));
-  m.impl("gelu_with_slope", TORCH_BOX(&mamrl::gelu_with_slope));
 }

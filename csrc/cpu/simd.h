@@ -5,12 +5,13 @@
 #include "cpu/column_kernels.h"
 #include "cpu/lstm_kernels.h"
 #include "cpu/matrix_game_kernels.h"
+#include "cpu/pair_kernels.h"
 #include "cpu/rollout_kernels.h"
 
 namespace mamrl {
 
-// One instruction set's kernels. Those of the LSTM and the rollout run the tasks [first, last) in memory of *_scratch
-// bytes; those of the small ops the columns [begin, end).
+// One instruction set's kernels. Those of the networks and the rollout run the tasks [first, last) in memory of
+// *_scratch bytes; those of the small ops the columns [begin, end).
 template <class T>
 struct SimdKernels {
   int64_t (*lstm_forward_scratch)(const LstmShape&);
@@ -21,6 +22,8 @@ struct SimdKernels {
   void (*lstm_double_backward)(const LstmDoubleBackward<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*rollout_scratch)(const Rollout<T>&);
   void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*pair_network_scratch)(const PairNetwork<T>&);
+  void (*pair_network)(const PairNetwork<T>&, int64_t first, int64_t last, char* memory);
 
   void (*gae)(const GaeColumns<T>&, int64_t begin, int64_t end);
   void (*gae_backward)(const GaeBackwardColumns<T>&, int64_t begin, int64_t end);

@@ -28,6 +28,10 @@
   template <class T>                                                                \
   void rollout(const Rollout<T>&, int64_t, int64_t, char*);                         \
   template <class T>                                                                \
+  int64_t pair_network_scratch(const PairNetwork<T>&);                              \
+  template <class T>                                                                \
+  void pair_network(const PairNetwork<T>&, int64_t, int64_t, char*);                \
+  template <class T>                                                                \
   void gae(const GaeColumns<T>&, int64_t, int64_t);                                 \
   template <class T>                                                                \
   void gae_backward(const GaeBackwardColumns<T>&, int64_t, int64_t);                \
@@ -58,6 +62,8 @@
                                       lstm_double_backward<T>,                      \
                                       rollout_scratch<T>,                           \
                                       rollout<T>,                                   \
+                                      pair_network_scratch<T>,                      \
+                                      pair_network<T>,                              \
                                       gae<T>,                                       \
                                       gae_backward<T>,                              \
                                       returns<T>,                                   \

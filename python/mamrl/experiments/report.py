@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from mamrl import __version__
 from mamrl.checkpoint import write_text
@@ -138,9 +137,3 @@ def command(figure: str, options: Options) -> str:
 def mean_over_seeds(values: Sequence[float]) -> float:
     """The mean."""
     return sum(values) / len(values)
-
-
-def advance(bar: tqdm, done: int, total: int, loss: float) -> None:
-    """Moves a training's progress bar."""
-    bar.update(done - bar.n)
-    bar.set_postfix(loss=f"{loss:.3g}", refresh=False)

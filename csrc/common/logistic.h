@@ -1,5 +1,4 @@
-// e^x, the logistic function and GELU in its tanh form (Hendrycks and Gimpel 2016), over rows, in arithmetic
-// that compilers turn into vector code.
+// e^x and the logistic function over rows, in arithmetic that compilers turn into vector code.
 #pragma once
 
 #include <bit>
@@ -40,20 +39,6 @@ MAMRL_INLINE void logistic(T* x, int64_t count) {
   for (int64_t i = 0; i < count; ++i) x[i] = -x[i];
   bound_exponents(x, count);
   for (int64_t i = 0; i < count; ++i) x[i] = T(1) / (T(1) + vector_exp(x[i]));
-}
-
-// gelu(x) = x/2 (1 + tanh(u)) = x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3), s the logistic function; count <=
-// 256
-template <class T>
-MAMRL_INLINE void gelu_tanh(const T* __restrict x, T* __restrict value, T* __restrict slope, int64_t count) {
-  constexpr T kScale = T(1.5957691216057308), kCubic = T(0.044715);
-  T gate[256];
-  for (int64_t i = 0; i < count; ++i) gate[i] = kScale * x[i] * (T(1) + kCubic * x[i] * x[i]);
-  logistic(gate, count);
-  for (int64_t i = 0; i < count; ++i) {
-    value[i] = x[i] * gate[i];
-    slope[i] = gate[i] + value[i] * (T(1) - gate[i]) * kScale * (T(1) + T(3) * kCubic * x[i] * x[i]);
-  }
 }
 
 }  // namespace mamrl
