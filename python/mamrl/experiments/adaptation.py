@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,29 +68,42 @@ def _fig5d(options: Options) -> Path:
     return report.verdict(claim, checks, notes)
 
 
-def auc_by(options: Options, name: str, title: str, claim: str, rows: Sequence[tuple[str, Sequence[Trained]]]) -> Path:
-    """A bar for each algorithm in each of several settings, and the first algorithm's lead in each.
+def auc_by(
+    options: Options,
+    name: str,
+    title: str,
+    claim: str,
+    rows: Sequence[tuple[str, Sequence[Trained]]],
+    checks: Callable[[Results], list[Check]] | None = None,
+) -> Path:
+    """A bar for each algorithm in each of several settings.
 
     Args:
         options: of the reproduction.
         name: the figure's.
         title: of the verdict.
         claim: of the paper.
-        rows: (setting, algorithms); the first algorithm is to lead.
+        rows: (setting, algorithms).
+        checks: what the claim says of the results; None: in each setting the first algorithm is above the others.
     """
     report = _report(options, name, title)
     flat = iter(meta_test_all([each for _, algorithms in rows for each in algorithms], options))
     tested = [(setting, [next(flat) for _ in algorithms]) for setting, algorithms in rows]
     _write_auc(report, tested)
     _draw_auc(report, tested)
-    checks = []
-    for setting, (leader, *others) in tested:
-        where = f"{setting}: " if setting else ""
-        checks += [_apart(where + leader.label, leader.auc, other.label, other.auc) for other in others]
-    if name == "fig6a":
-        means = [float(algorithms[0].auc.mean()) for _, algorithms in tested]
-        checks.append(Check("Meta-MAPG: AUC at the largest K less at the smallest", means[-1] - means[0], 0, _FAR))
-    return report.verdict(claim, checks, notes_on(options, [each for _, algorithms in tested for each in algorithms]))
+    notes = notes_on(options, [each for _, algorithms in tested for each in algorithms])
+    return report.verdict(claim, (checks or _first_leads)(tested), notes)
+
+
+Results = Sequence[tuple[str, Sequence[Tested]]]
+
+
+def _first_leads(results: Results) -> list[Check]:
+    return [_above(setting, first, other) for setting, (first, *others) in results for other in others]
+
+
+def _in_order(results: Results) -> list[Check]:
+    return [_above(setting, *pair) for setting, algorithms in results for pair in pairwise(algorithms)]
 
 
 _FAR = float("inf")
@@ -111,15 +124,26 @@ def _fig6a(options: Options) -> Path:
         for k in TRAJECTORIES
     ]
     claim = "The AUC rises with the number of trajectories K between updates, and Meta-MAPG has the best at every K."
-    return auc_by(options, "fig6a", "Trajectories between updates", claim, rows)
+
+    def checks(results: Results) -> list[Check]:
+        fewest, most = (float(results[i][1][0].auc.mean()) for i in (0, -1))
+        return [
+            *_first_leads(results),
+            Check("Meta-MAPG: AUC at the largest K less at the smallest", most - fewest, 0, _FAR),
+        ]
+
+    return auc_by(options, "fig6a", "Trajectories between updates", claim, rows, checks)
 
 
 def _fig6b(options: Options) -> Path:
-    modelled = trained(options, "ipd", "meta-mapg", "with opponent model", opponent_model=True)
-    ends = [trained(options, "ipd", "meta-mapg"), trained(options, "ipd", "meta-pg")]
+    def three(k: int) -> list[Trained]:
+        fewer = _other("num_trajectories", k, 64)
+        modelled = trained(options, "ipd", "meta-mapg", "with opponent model", opponent_model=True, **fewer)
+        return [trained(options, "ipd", "meta-mapg", **fewer), modelled, trained(options, "ipd", "meta-pg", **fewer)]
+
+    rows = [(f"K = {k}", three(k)) for k in (4, 64)]
     claim = "With opponent modelling Meta-MAPG is between the centralised Meta-MAPG and Meta-PG."
-    rows = [("centralised leads", [ends[0], modelled]), ("modelled leads", [modelled, ends[1]])]
-    return auc_by(options, "fig6b", "Opponent modelling", claim, rows)
+    return auc_by(options, "fig6b", "Opponent modelling", claim, rows, _in_order)
 
 
 def _fig6c(options: Options) -> Path:
@@ -159,6 +183,10 @@ def _auc(tested: Tested, group: str | None) -> Tensor:
         return tested.auc
     members = [test.groups == test.group_names.index(group) for test in tested.tests]
     return torch.stack([test.auc[m].mean() for test, m in zip(tested.tests, members, strict=True)])
+
+
+def _above(setting: str, leader: Tested, follower: Tested) -> Check:
+    return _apart(f"{setting}: {leader.label}" if setting else leader.label, leader.auc, follower.label, follower.auc)
 
 
 def _apart(leader: str, high: Tensor, follower: str, low: Tensor) -> Check:
