@@ -16,6 +16,11 @@ $(DEPS): requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+# tools that only some targets need
+$(VENV)/.requirements-%: requirements-%.txt $(DEPS)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 $(INSTALLED): $(DEPS) $(SOURCES)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 		--config-settings=cmake.define.MAMRL_EMULATE_CUDA=ON -e .
@@ -54,8 +59,12 @@ build/cuda-check/%.o: csrc/cuda/%.cu $(wildcard csrc/cuda/*.h csrc/common/*.h cs
 		-isystem $$($(BIN)/python -c "import torch; print(torch.__path__[0])")/include \
 		-DUSE_CUDA -DTORCH_TARGET_VERSION=0x020b000000000000 -Xcompiler -Wall,-Wextra,-fPIC -Werror all-warnings
 
-wheel: $(DEPS)
-	$(BIN)/pip wheel --quiet --no-build-isolation --no-deps -w dist .
+# dist/: the source distribution and, from it, the wheel, audited and tried in a clean environment
+wheel: $(VENV)/.requirements-wheel
+	bash .ci/wheel $(BIN)
+
+docs: $(VENV)/.requirements-docs
+	$(BIN)/mkdocs build --strict --quiet
 
 # for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python
 inplace: $(DEPS)

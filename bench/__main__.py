@@ -48,6 +48,8 @@ TARGETS = {
     "DiCE value, gradient, HVP [150, 64]": Target(ratio=20, rival="autograd_of_magic_boxes"),
     "rollout LSTM(64) actor, critic, K=64 H=150": Target(seconds=4.8e-3, ratio=4.4, rival="eager"),
     "rollout LSTM(64) actor, critic, K=4096 H=150": Target(seconds=0.31, ratio=3.4, rival="eager"),
+    "IPD, 150 steps a call, 1024 environments": Target(seconds=1024 * 150 / 1.2e9),
+    "IPD, one step a call, 16384 environments": Target(seconds=16384 / 300e6),
     "meta-iteration IPD K=64 H=150 L=7": Target(seconds=0.30, ratio=4.5, rival="expert_pytorch"),
 }
 

@@ -64,12 +64,32 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "
       "int horizon, bool record=True) -> Tensor[]");
 
-  // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss; GELU with its slope ----
+  // ---- matrix games as environments: E at once, given actions; the actions of tabular policies ----
+  // writes into the caller's memory, which an environment uses again and again
+  m.def(
+      "matrix_game_steps(Tensor payoffs, Tensor actions, Tensor elapsed, int episode_length, str autoreset, "
+      "Tensor(a!) states, Tensor(b!) final_states, Tensor(c!) rewards, Tensor(d!) truncations, "
+      "Tensor(e!) elapsed_after) -> ()");
+  m.def(
+      "tabular_actions(Tensor probabilities, Tensor states, Tensor? rows, Tensor? seeds, Tensor? clocks, int player) "
+      "-> Tensor");
+
+  // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss ----
   m.def(
       "iterated_2x2(Tensor logits_1, Tensor logits_2, Tensor payoffs, float discount) "
       "-> (Tensor values, Tensor slopes)");
   m.def("quantile_huber(Tensor predicted, Tensor target) -> (Tensor loss, Tensor grad_predicted, Tensor grad_target)");
-  m.def("gelu_with_slope(Tensor x) -> (Tensor value, Tensor slope)");
+
+  // ---- networks over pairs of policies: weights (P), x (2, B, D), gamma (2, B), outputs (2, B, Q) ----
+  // eight numbers a layer: source, units, beside, swapped, activation, norm, skip, roles (cpu/pair_kernels.h)
+  m.def("pair_network(Tensor weights, int[] layers, Tensor x, Tensor gamma) -> Tensor");
+  m.def("pair_network_recorded(Tensor weights, int[] layers, Tensor x, Tensor gamma, Tensor outputs) -> Tensor");
+  // of each player's mean output in its own policy; signs (2, B, units) flip units of the layer before the last
+  m.def(
+      "pair_network_own_gradient(Tensor weights, int[] layers, Tensor x, Tensor gamma, Tensor? signs) "
+      "-> (Tensor outputs, Tensor gradient)");
+  // the weights' gradient
+  m.def("pair_network_backward(Tensor grad, Tensor weights, int[] layers, Tensor x, Tensor gamma) -> Tensor");
 
   // ---- what `mamrl info` prints ----
   m.def("simd_level() -> str");

@@ -39,6 +39,17 @@ def test_wrong_assignment_is_one_sentence(assignment, message):
         ({"inner_objective": "dicey"}, "unknown inner_objective 'dicey' .did you mean 'dice'"),
         ({"game": "idp"}, "unknown game 'idp' .did you mean 'ipd'"),
         ({"actor_lr": float("nan")}, "actor_lr is nan"),
+        ({"lookahead": 0}, "lookahead is 0"),
+        ({"num_players": 3}, "num_players is 3, expected 2: the payoffs of 'ipd' are for two"),
+        ({"game": "rps", "num_players": 1}, "num_players is 1, expected at least 2"),
+        ({"personas": "out-of-dstribution"}, "unknown personas .* .did you mean 'out-of-distribution'"),
+        (
+            {"algorithm": "lola-dice", "agent": "tabular-exact"},
+            "'lola-dice' samples, expected agent 'tabular' or 'lstm'",
+        ),
+        ({"algorithm": "meta-pg", "opponent_model": True}, "opponent_model needs .* got agent 'lstm' and .* 'meta-pg'"),
+        ({"agent": "tabular-exact", "opponent_model": True}, "opponent_model needs sampled play"),
+        ({"game": "half-cheetah", "opponent_model": True}, "opponent_model infers tabular policies"),
     ],
 )
 def test_wrong_value_is_one_sentence(changes, message):

@@ -69,3 +69,25 @@ def test_probabilities_outside_the_unit_interval_are_refused(value_range):
 def test_empty_population_is_refused():
     with pytest.raises(ValueError, match="the population is empty"):
         Population(torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64), ("none",))
+
+
+@pytest.mark.parametrize("game", [games.ipd(), games.rock_paper_scissors()], ids=["ipd", "rps"])
+def test_out_of_distribution_test_personas_are_hardly_seen_in_training(game):
+    """Each kind's test range overlaps a third of the training's, from one side."""
+    populations = personas_for(game, ranges="out-of-distribution")
+    policy = TabularPolicy(game.num_states, game.action_counts[0])
+    probabilities = {
+        split: torch.softmax(policy.table(population.parameters), -1) for split, population in populations.items()
+    }
+    favoured = {
+        split: probabilities[split][population.groups == 0][..., 0] for split, population in populations.items()
+    }
+    assert favoured["test"].min() >= 0.75 - 1e-3
+    assert favoured["train"].max() <= 0.85 + 1e-3
+    assert favoured["validation"].max() <= 0.85 + 1e-3
+    assert (favoured["train"] > 0.75).float().mean() < 1 / 3
+
+
+def test_unknown_ranges_name_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown ranges 'in-distributon' .did you mean 'in-distribution'"):
+        personas_for(games.ipd(), ranges="in-distributon")

@@ -83,7 +83,9 @@ def test_interrupt_saves_and_resume_continues(tmp_path, monkeypatch):
     assert torch.equal(whole["parameters"], stopped["parameters"])
 
 
-@pytest.mark.parametrize("algorithm", ["meta-pg", "reinforce", "meta-mapg-without-own", "meta-mapg-without-peer"])
+@pytest.mark.parametrize(
+    "algorithm", ["meta-pg", "reinforce", "lola-dice", "meta-mapg-without-own", "meta-mapg-without-peer"]
+)
 @pytest.mark.parametrize("estimator", ["published", "expected", "sampled"])
 def test_every_algorithm_and_estimator_trains(algorithm, estimator):
     run = quiet(TINY.replace(algorithm=algorithm, estimator=estimator, iterations=1))
@@ -104,7 +106,8 @@ def test_meta_test_reports_every_position_and_group(tmp_path):
     total = result.rewards + result.peer_rewards
     assert total.min() >= -1 - 1e-6
     assert total.max() <= 1 + 1e-6
-    assert result.action_frequencies.sum((2, 3)).unique().tolist() == [2 * 40 * 4 * 10]
+    # two repeats, half of the 40 personas in each of two groups, 4 trajectories of 10 steps
+    assert result.action_frequencies.sum((3, 4)).unique().tolist() == [2 * 20 * 4 * 10]
 
 
 def test_used_folder_is_refused_and_left_alone(tmp_path):

@@ -1,11 +1,11 @@
-// Kernels of the differentiable games and of the networks that learn meta-values over them.
+// Kernels of the differentiable games and of the loss that learns meta-values over them.
 #include "ops/shaping.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include "common/gelu.h"
 #include "common/iterated_2x2.h"
+#include "common/logistic.h"
 #include "common/quantile_huber.h"
 #include "cpu/device.h"
 
@@ -20,7 +20,6 @@ namespace mamrl {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int64_t kBlock = 256;
 
 template <class T>
 inline __attribute__((always_inline)) void iterated_2x2_block(const T* logits_1, const T* logits_2, const T* payoffs,
@@ -60,18 +59,6 @@ MAMRL_CLONES void iterated_2x2_range(const double* logits_1, const double* logit
                                      double* slopes) {
   for (int64_t b = begin; b < end; b += kLanes)
     iterated_2x2_block<double>(logits_1, logits_2, payoffs, discount, batch, b, values, slopes);
-}
-
-MAMRL_CLONES void gelu_range(const float* __restrict x, float* __restrict value, float* __restrict slope,
-                             int64_t count) {
-  for (int64_t i = 0; i < count; i += kBlock)
-    gelu_tanh<float>(x + i, value + i, slope + i, count - i < kBlock ? count - i : kBlock);
-}
-
-MAMRL_CLONES void gelu_range(const double* __restrict x, double* __restrict value, double* __restrict slope,
-                             int64_t count) {
-  for (int64_t i = 0; i < count; i += kBlock)
-    gelu_tanh<double>(x + i, value + i, slope + i, count - i < kBlock ? count - i : kBlock);
 }
 
 // One row: sum_i mean_j |tau_i - 1[u < 0]| huber(u), u = target_j - predicted_i, threshold 1, with both
@@ -124,13 +111,6 @@ struct Device : Cpu {
   }
 
   template <class T>
-  void run(const GeluWithSlope<T>& op) const {
-    torch::stable::parallel_for(0, op.count, 65536, [&](int64_t begin, int64_t end) {
-      gelu_range(op.x + begin, op.value + begin, op.slope + begin, end - begin);
-    });
-  }
-
-  template <class T>
   void run(const QuantileHuber<T>& op) const {
     torch::stable::parallel_for(0, op.rows, 256, [&](int64_t begin, int64_t end) {
       quantile_rows(op.predicted, op.target, op.quantiles, op.targets, op.loss, op.grad_predicted, op.grad_target,
@@ -145,5 +125,4 @@ struct Device : Cpu {
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("iterated_2x2", TORCH_BOX(&mamrl::iterated_2x2<mamrl::Device>));
   m.impl("quantile_huber", TORCH_BOX(&mamrl::quantile_huber<mamrl::Device>));
-  m.impl("gelu_with_slope", TORCH_BOX(&mamrl::gelu_with_slope<mamrl::Device>));
 }

@@ -5,11 +5,13 @@
 #include "common/columns.h"
 #include "common/rollout_kernels.h"
 #include "cpu/lstm_parts.h"
+#include "cpu/matrix_game_kernels.h"
+#include "cpu/pair_kernels.h"
 
 namespace mamrl {
 
-// One instruction set's kernels. Those of the LSTM and the rollout run the tasks [first, last) in memory of *_scratch
-// bytes; those of the small ops the columns [begin, end).
+// One instruction set's kernels. Those of the networks and the rollout run the tasks [first, last) in memory of
+// *_scratch bytes; those of the small ops the columns [begin, end).
 template <class T>
 struct SimdKernels {
   int64_t (*lstm_forward_scratch)(const LstmShape&);
@@ -20,6 +22,8 @@ struct SimdKernels {
   void (*lstm_double_backward)(const LstmDoubleBackwardParts<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*rollout_scratch)(const Rollout<T>&);
   void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*pair_network_scratch)(const PairNetwork<T>&);
+  void (*pair_network)(const PairNetwork<T>&, int64_t first, int64_t last, char* memory);
 
   void (*gae)(const GaeColumns<T>&, int64_t begin, int64_t end);
   void (*gae_backward)(const GaeBackwardColumns<T>&, int64_t begin, int64_t end);
@@ -30,6 +34,12 @@ struct SimdKernels {
   void (*dice_product)(const DiceProductColumns<T>&, int64_t begin, int64_t end);
   void (*baseline_sums)(const BaselineChain<T>&, double* memory, double* gram, double* times);
   void (*baseline_predict)(const BaselineChain<T>&, const double* weights);
+
+  // false: an index is out of range, and the results are not to be used
+  bool (*game_steps_small)(const GameColumns<T, uint8_t>&, int64_t begin, int64_t end);
+  bool (*game_steps)(const GameColumns<T, int64_t>&, int64_t begin, int64_t end);
+  bool (*tabular_actions_small)(const TabularColumns<T, uint8_t>&, int64_t begin, int64_t end);
+  bool (*tabular_actions)(const TabularColumns<T, int64_t>&, int64_t begin, int64_t end);
 };
 
 // of the level in use: the highest that this CPU has, unless MAMRL_SIMD or _set_simd_level chose another

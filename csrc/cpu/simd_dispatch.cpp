@@ -28,6 +28,10 @@
   template <class T>                                                                     \
   void rollout(const Rollout<T>&, int64_t, int64_t, char*);                              \
   template <class T>                                                                     \
+  int64_t pair_network_scratch(const PairNetwork<T>&);                                   \
+  template <class T>                                                                     \
+  void pair_network(const PairNetwork<T>&, int64_t, int64_t, char*);                     \
+  template <class T>                                                                     \
   void gae(const GaeColumns<T>&, int64_t, int64_t);                                      \
   template <class T>                                                                     \
   void gae_backward(const GaeBackwardColumns<T>&, int64_t, int64_t);                     \
@@ -45,6 +49,10 @@
   void baseline_sums(const BaselineChain<T>&, double*, double*, double*);                \
   template <class T>                                                                     \
   void baseline_predict(const BaselineChain<T>&, const double*);                         \
+  template <class T, class Index>                                                        \
+  bool game_steps(const GameColumns<T, Index>&, int64_t, int64_t);                       \
+  template <class T, class Index>                                                        \
+  bool tabular_actions(const TabularColumns<T, Index>&, int64_t, int64_t);               \
   template <class T>                                                                     \
   constexpr SimdKernels<T> kernels = {lstm_forward_scratch<T>,                           \
                                       lstm_forward<T>,                                   \
@@ -54,6 +62,8 @@
                                       lstm_double_backward<T>,                           \
                                       rollout_scratch<T>,                                \
                                       rollout<T>,                                        \
+                                      pair_network_scratch<T>,                           \
+                                      pair_network<T>,                                   \
                                       gae<T>,                                            \
                                       gae_backward<T>,                                   \
                                       returns<T>,                                        \
@@ -62,7 +72,11 @@
                                       dice_gradient<T>,                                  \
                                       dice_product<T>,                                   \
                                       baseline_sums<T>,                                  \
-                                      baseline_predict<T>};                              \
+                                      baseline_predict<T>,                               \
+                                      game_steps<T, uint8_t>,                            \
+                                      game_steps<T, int64_t>,                            \
+                                      tabular_actions<T, uint8_t>,                       \
+                                      tabular_actions<T, int64_t>};                      \
   }
 
 MAMRL_DECLARE_LEVEL(baseline)

@@ -1,9 +1,8 @@
-// Kernels of the differentiable games and of the networks that learn meta-values over them.
+// Kernels of the differentiable games and of the loss that learns meta-values over them.
 #include "ops/shaping.h"
 
 #include <torch/csrc/stable/library.h>
 
-#include "common/gelu.h"
 #include "common/iterated_2x2.h"
 #include "common/quantile_huber.h"
 #include "cuda/launch.h"
@@ -13,7 +12,7 @@ namespace {
 
 template <class T>
 __device__ T logistic_of(T x) {
-  return T(1) / (T(1) + exp(-x));
+  return T(1) / (T(1) + std::exp(-x));
 }
 
 // a thread a pair of policies
@@ -33,15 +32,6 @@ __global__ void iterated_2x2_kernel(Iterated2x2<T> op) {
         for (int s = 0; s < 5; ++s) slopes[j == 0 ? s : other_side(s)] = pair.slope[i][j][s][0];
       }
     }
-  }
-}
-
-template <class T>
-__global__ void gelu_kernel(GeluWithSlope<T> op) {
-  for (int64_t i = grid_thread(); i < op.count; i += grid_threads()) {
-    const T x = op.x[i], gate = logistic_of(Gelu<T>::argument(x)), value = x * gate;
-    op.value[i] = value;
-    op.slope[i] = Gelu<T>::slope(x, gate, value);
   }
 }
 
@@ -93,11 +83,6 @@ struct Device : Gpu {
   }
 
   template <class T>
-  void run(const GeluWithSlope<T>& op) const {
-    launch_over(op.count, gelu_kernel<T>, op);
-  }
-
-  template <class T>
   void run(const QuantileHuber<T>& op) const {
     if (op.rows == 0) return;
     // the networks here have 16 or 32 quantiles: a warp a row
@@ -112,5 +97,4 @@ struct Device : Gpu {
 MAMRL_CUDA_OPS(m) {
   m.impl("iterated_2x2", TORCH_BOX(&mamrl::iterated_2x2<mamrl::Device>));
   m.impl("quantile_huber", TORCH_BOX(&mamrl::quantile_huber<mamrl::Device>));
-  m.impl("gelu_with_slope", TORCH_BOX(&mamrl::gelu_with_slope<mamrl::Device>));
 }

@@ -145,7 +145,14 @@ PYBIND11_MODULE(_C_mujoco, m) {
       .def(py::init<const Settings&>())
       .def("views", &views)
       .def("directions", [](py::object self) { return view(self, self.cast<Batch&>().directions()); })
-      .def("seed", &Batch::seed)
+      .def("seed",
+           [](Batch& batch, const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices, const Mask& mask) {
+             const auto size = static_cast<size_t>(batch.settings().num_envs);
+             if (seeds.size() != size || indices.size() != size) {
+               throw std::invalid_argument("seeds have a wrong size");
+             }
+             batch.seed(seeds, indices, mask_of(batch, mask));
+           })
       .def("reset", [](Batch& batch, const Mask& mask) { batch.reset(mask_of(batch, mask)); })
       .def("step", &step<float>, py::arg("actions").noconvert())
       .def("step", &step<double>, py::arg("actions").noconvert())

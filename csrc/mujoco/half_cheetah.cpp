@@ -70,11 +70,14 @@ void Batch::close() {
   }
 }
 
-void Batch::seed(const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices) {
+void Batch::seed(const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices, const uint8_t* mask) {
   const Lock lock = enter();
-  seeds_ = seeds;
-  indices_ = indices;
-  std::fill(episodes_.begin(), episodes_.end(), 0);
+  for (int env = 0; env < settings_.num_envs; ++env) {
+    if (mask && !mask[env]) continue;
+    seeds_[env] = seeds[env];
+    indices_[env] = indices[env];
+    episodes_[env] = 0;
+  }
 }
 
 void Batch::reset(const uint8_t* mask) {

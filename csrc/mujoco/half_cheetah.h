@@ -56,8 +56,9 @@ class Batch {
  public:
   explicit Batch(const Settings& settings);
 
-  // Environment i's next start is drawn from (seeds[i], episode 0, indices[i]).
-  void seed(const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices);
+  // Environment i's next start is drawn from (seeds[i], episode 0, indices[i]), where mask is nonzero; everywhere if it
+  // is null.
+  void seed(const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices, const uint8_t* mask);
 
   // Starts new episodes where mask is nonzero; everywhere if it is null.
   void reset(const uint8_t* mask);

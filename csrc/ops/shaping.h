@@ -1,4 +1,4 @@
-// The ops of differentiable games and of the networks that learn meta-values over them, at the boundary to torch:
+// The ops of differentiable games and of the loss that learns meta-values over them, at the boundary to torch:
 // checks and allocation, for every device.
 #pragma once
 
@@ -17,13 +17,6 @@ struct Iterated2x2 {
   T discount;
   int64_t batch;
   T *values, *slopes;
-};
-
-template <class T>
-struct GeluWithSlope {
-  const T* x;
-  T *value, *slope;
-  int64_t count;
 };
 
 // predicted (R, Q), target (R, Q') -> loss (R) and its gradients
@@ -52,19 +45,6 @@ std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& l
   dispatch_floating(logits_1, [&]<class T>() {
     device.run(Iterated2x2<T>{logits_1.const_data_ptr<T>(), logits_2.const_data_ptr<T>(), payoffs.const_data_ptr<T>(),
                               T(discount), batch, values.mutable_data_ptr<T>(), slopes.mutable_data_ptr<T>()});
-  });
-  return {values, slopes};
-}
-
-template <class Device>
-std::tuple<Tensor, Tensor> gelu_with_slope(const Tensor& x_) {
-  const Tensor x = row_major(x_);
-  check_floating("x", x);
-  const Device device({&x});
-  Tensor values = torch::stable::empty_like(x), slopes = torch::stable::empty_like(x);
-  dispatch_floating(x, [&]<class T>() {
-    device.run(
-        GeluWithSlope<T>{x.const_data_ptr<T>(), values.mutable_data_ptr<T>(), slopes.mutable_data_ptr<T>(), x.numel()});
   });
   return {values, slopes};
 }

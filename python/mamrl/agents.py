@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from torch import Tensor
+
 from mamrl.config import HALF_CHEETAH, Experiment
-from mamrl.games.matrix import GAMES, MatrixGame
+from mamrl.games.matrix import GAMES, MatrixGame, rock_paper_scissors
 from mamrl.gaussian_policy import gaussian_policies
 from mamrl.locomotion import HalfCheetahGame
+from mamrl.meta import Sampler
 from mamrl.personas import Population, personas_for
 from mamrl.policies import LSTMNetwork, LSTMPolicy, Policy, TabularPolicy
+from mamrl.rollouts import Trajectories, play, random_keys
 from mamrl.teammates import load_teammates
 
 
@@ -36,12 +41,51 @@ class Setting:
     def num_peers(self) -> int:
         return self.game.num_players - 1
 
+    def sampler(
+        self,
+        seed: int,
+        purpose: str,
+        round_number: int,
+        chains: int,
+        *,
+        first_chain: int = 0,
+        first_position: int = 0,
+        value_parameters: Tensor | None = None,
+    ) -> Sampler:
+        """(position, joint parameters) -> trajectories, with the experiment's K and T.
+
+        Args:
+            seed: of the random keys.
+            purpose: "train", "validation", "test" or "other"; see :func:`mamrl.rollouts.random_keys`.
+            round_number: the iteration, or whatever else counts the calls of one purpose.
+            chains: M.
+            first_chain: the index of the first chain among all that share the other numbers.
+            first_position: sets the streams apart from those of other samplers that share the other numbers.
+            value_parameters: the value network's rows (M, P), to evaluate it in the same pass.
+        """
+
+        def sample(position: int, rows: Sequence[Tensor]) -> Trajectories:
+            keys = random_keys(seed, purpose, round_number, first_position + position, chains, first_chain)
+            experiment, network = self.experiment, self.value_network if value_parameters is not None else None
+            return play(
+                self.game,
+                self.policies,
+                rows,
+                keys,
+                experiment.num_trajectories,
+                experiment.horizon,
+                network,
+                value_parameters,
+            )
+
+        return sample
+
 
 def build(experiment: Experiment) -> Setting:
     """Builds the parts that an experiment names."""
     if experiment.game == HALF_CHEETAH:
         return _build_half_cheetah(experiment)
-    game = GAMES[experiment.game]()
+    game = rock_paper_scissors(experiment.num_players) if experiment.game == "rps" else GAMES[experiment.game]()
     num_states = game.num_states
     peers = tuple(TabularPolicy(num_states, count) for count in game.action_counts[1:])
     own_actions = game.action_counts[0]
@@ -51,7 +95,7 @@ def build(experiment: Experiment) -> Setting:
     else:
         own = TabularPolicy(num_states, own_actions)
     value_network = LSTMNetwork(num_states, 1, experiment.hidden_size) if experiment.critic == "lstm" else None
-    populations = personas_for(game, experiment.persona_seed)
+    populations = personas_for(game, experiment.persona_seed, experiment.personas)
     return Setting(experiment, game, (own, *peers), populations, value_network)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from mamrl.errors import choose
 from mamrl.games.matrix import GAMES
 from mamrl.meta import Chain
+from mamrl.personas import PERSONA_RANGES
 
 AGENTS = ("lstm", "tabular", "tabular-exact")
 CRITICS = ("lstm", "linear")
@@ -24,6 +25,7 @@ class Experiment(Chain):
 
     Attributes:
         game: a name of ``mamrl.games.GAMES``, or "half-cheetah".
+        num_players: n, of rock-paper-scissors; the other games are for two.
         agent: the meta-agent: "lstm" (the papers'), "tabular", or "tabular-exact": tabular, trained on the exact chain
             without sampling.
         hidden_size: units of the LSTM.
@@ -44,12 +46,16 @@ class Experiment(Chain):
         chains: peers met at once, M.
         iterations: meta-gradient steps.
         validation_every: iterations between two validations on the validation personas.
+        opponent_model: take the peer-learning gradient through parameters inferred from the peers' actions instead of
+            through their true ones (decentralised meta-training; :mod:`mamrl.opponent_model`).
+        personas: "in-distribution", or "out-of-distribution": test personas from ranges that training hardly saw.
         persona_seed: of the population, the same for every run that is to be compared.
         teammates: HalfCheetah's population, a folder or file of ``mamrl population``; "" is the one that comes with
             mamrl.
     """
 
     game: str = "ipd"
+    num_players: int = 2
     agent: str = "lstm"
     hidden_size: int = 64
     critic: str = "lstm"
@@ -68,6 +74,8 @@ class Experiment(Chain):
     chains: int = 4
     iterations: int = 500
     validation_every: int = 20
+    opponent_model: bool = False
+    personas: str = "in-distribution"
     persona_seed: int = 0
     teammates: str = ""
 
@@ -76,6 +84,7 @@ class Experiment(Chain):
         choose("game", self.game, (*GAMES, HALF_CHEETAH))
         choose("agent", self.agent, AGENTS)
         choose("critic", self.critic, CRITICS)
+        choose("personas", self.personas, PERSONA_RANGES)
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
@@ -84,6 +93,27 @@ class Experiment(Chain):
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number not below 0")
         if self.game == HALF_CHEETAH and self.agent != "lstm":
             raise ValueError(f"agent is '{self.agent}', expected 'lstm': HalfCheetah has no table of states")
+        if self.num_players != 2 and self.game != "rps":
+            raise ValueError(f"num_players is {self.num_players}, expected 2: the payoffs of '{self.game}' are for two")
+        if self.num_players < 2:
+            raise ValueError(f"num_players is {self.num_players}, expected at least 2")
+        if self.personas != "in-distribution" and self.game == HALF_CHEETAH:
+            raise ValueError(
+                f"personas is '{self.personas}', expected 'in-distribution': HalfCheetah's split is its own"
+            )
+        if self.terms.looks_ahead and self.agent == "tabular-exact":
+            raise ValueError(
+                "algorithm 'lola-dice' samples, expected agent 'tabular' or 'lstm' (mamrl.shaping has exact LOLA)"
+            )
+        if self.opponent_model and (
+            self.agent == "tabular-exact" or not self.terms.peer_learning or not self.terms.meta
+        ):
+            raise ValueError(
+                "opponent_model needs sampled play and a peer-learning gradient, got agent "
+                f"'{self.agent}' and algorithm '{self.algorithm}'"
+            )
+        if self.opponent_model and self.game == HALF_CHEETAH:
+            raise ValueError("opponent_model infers tabular policies, expected a matrix game")
         if self.critic == "lstm" and (self.agent != "lstm" or self.game == HALF_CHEETAH):
             object.__setattr__(self, "critic", "linear")
 

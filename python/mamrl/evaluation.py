@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from mamrl.agents import Setting
 from mamrl.exact_chain import mean_rewards, unroll_exact
 from mamrl.games.matrix import MatrixGame
 from mamrl.meta import Position, unroll
-from mamrl.rollouts import Trajectories, play, random_keys
+from mamrl.personas import Population
+from mamrl.shaping.lola_dice import lola_dice_gradient
 
 # two-sided 95% quantiles of Student's t for 1 to 30 degrees of freedom
 _T975 = (
@@ -39,8 +41,8 @@ class MetaTest:
     Attributes:
         rewards: the meta-agent's mean reward a step, (repeats, L + 1, personas).
         peer_rewards: the first peer's, likewise.
-        action_frequencies: how often player p (0 the meta-agent, 1 its first peer) chose action a in state s, and how
-            often it was there: (L + 1, 2, S, A) counts summed over personas and repeats.
+        action_frequencies: how often player p (0 the meta-agent, 1 its first peer) chose action a in state s, by kind
+            of peer: (groups, L + 1, 2, S, A) counts summed over personas and repeats.
         groups: (personas,) int64, each persona's group.
         group_names: the groups' names.
     """
@@ -82,20 +84,18 @@ class MetaTest:
         return text.getvalue()
 
     def actions_csv(self, state_names: Sequence[str]) -> str:
-        """How often each player chose each action in each state, by position, as CSV text."""
+        """How often each player chose each action in each state, by kind of peer and position, as CSV text."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["position", "player", "state", "visits", *(f"action_{a}" for a in self._actions())])
-        for position, by_player in enumerate(self.action_frequencies.tolist()):
-            for player, by_state in enumerate(by_player):
-                for name, counts in zip(state_names, by_state, strict=True):
-                    visits = sum(counts)
-                    shares = [f"{count / visits:.5f}" if visits else "" for count in counts]
-                    writer.writerow([position, ("meta-agent", "peer")[player], name, int(visits), *shares])
+        groups, positions, players, states, actions = self.action_frequencies.shape
+        writer.writerow(["peers", "position", "player", "state", "visits", *(f"action_{a}" for a in range(actions))])
+        for group, position, player, state in product(*map(range, (groups, positions, players, states))):
+            counts = self.action_frequencies[group, position, player, state].tolist()
+            visits = sum(counts)
+            shares = [f"{count / visits:.5f}" if visits else "" for count in counts]
+            place = self.group_names[group], position, ("meta-agent", "peer")[player], state_names[state]
+            writer.writerow([*place, int(visits), *shares])
         return text.getvalue()
-
-    def _actions(self) -> range:
-        return range(self.action_frequencies.shape[-1])
 
     def table(self) -> str:
         """A plain-text table: positions down, groups of peers across."""
@@ -138,12 +138,12 @@ def adapt_to_population(
     own, rates = parameters.expand(personas, -1).clone(), own_lr.expand(personas, -1)
     if setting.experiment.agent == "tabular-exact":
         rewards = _exact_rewards(setting, [own, *peers], rates)
-        empty = torch.zeros(rewards.shape[0], 2, setting.game.num_states, max(setting.game.action_counts))
+        empty = torch.zeros(0, rewards.shape[0], 2, setting.game.num_states, max(setting.game.action_counts))
         return MetaTest(rewards[None, :, 0], rewards[None, :, 1], empty, population.groups, population.group_names)
     played = []
     for repeat in range(repeats):
         played.append(_play_chain(setting, [own, *peers], rates, split, seed, round_number * repeats + repeat))
-    frequencies = sum(_frequencies(setting, positions) for positions in played)
+    frequencies = sum(_frequencies(setting, positions, population) for positions in played)
     assert isinstance(frequencies, Tensor)
     by_player = [
         torch.stack([torch.stack([p.trajectories.rewards[player].mean((0, 2)) for p in ps]) for ps in played])
@@ -155,13 +155,25 @@ def adapt_to_population(
 def _play_chain(
     setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor, split: str, seed: int, round_number: int
 ) -> list[Position]:
-    experiment = setting.experiment
+    experiment, chains = setting.experiment, len(own_lr)
+    sampler = setting.sampler(seed, split, round_number, chains)
 
-    def sampler(position: int, rows: Sequence[Tensor]) -> Trajectories:
-        keys = random_keys(seed, split, round_number, position, len(own_lr))
-        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
+    def look_ahead(position: int, rows: Sequence[Tensor]) -> Tensor:
+        # the simulations' streams come after those of the chain itself
+        first = experiment.chain_length + 1 + position * (experiment.lookahead + 1)
+        simulation = setting.sampler(seed, split, round_number, chains, first_position=first)
+        return lola_dice_gradient(experiment, setting.game, setting.policies, rows, simulation)
 
-    return unroll(experiment, setting.game, setting.policies, parameters, own_lr, sampler, differentiable=False)
+    return unroll(
+        experiment,
+        setting.game,
+        setting.policies,
+        parameters,
+        own_lr,
+        sampler,
+        differentiable=False,
+        own_gradient=look_ahead if experiment.terms.looks_ahead else None,
+    )
 
 
 def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor) -> Tensor:
@@ -180,15 +192,19 @@ def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tenso
     return mean_rewards(setting.game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
 
 
-def _frequencies(setting: Setting, positions: Sequence[Position]) -> Tensor:
-    """Counts (L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer; S = 0 where there are none."""
+def _frequencies(setting: Setting, positions: Sequence[Position], population: Population) -> Tensor:
+    """Counts (groups, L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer; no groups for games
+    without a table of states."""
     if not isinstance(setting.game, MatrixGame):
-        return torch.zeros(len(positions), 2, 0, 0, dtype=torch.float64)
+        return torch.zeros(0, len(positions), 2, 0, 0, dtype=torch.float64)
     num_states, num_actions = setting.game.num_states, max(setting.game.action_counts)
-    counts = []
-    for position in positions:
+    size = len(population.group_names), 2, num_states * num_actions
+    counts = torch.zeros(len(positions), *size, dtype=torch.float64)
+    for position, by_group in zip(positions, counts, strict=True):
         states, actions = position.trajectories.states[:2], position.trajectories.actions[:2]
-        cells = (states * num_actions + actions).flatten(1)
-        counts.append([torch.bincount(row, minlength=num_states * num_actions) for row in cells])
-    stacked = torch.stack([torch.stack(pair) for pair in counts])
-    return stacked.view(len(positions), 2, num_states, num_actions).to(torch.float64)
+        cells = states * num_actions + actions
+        for group, by_player in enumerate(by_group):
+            members = population.groups == group
+            for player, row in enumerate(by_player):
+                row += torch.bincount(cells[player][:, members].flatten(), minlength=len(row))
+    return counts.transpose(0, 1).unflatten(-1, (num_states, num_actions))

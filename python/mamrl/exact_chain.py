@@ -6,7 +6,7 @@ phi_{l+1} is a function of the *expected* policy gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,47 @@ class ExactPosition:
     values: Tensor
 
 
+Values = Callable[[Sequence[Tensor]], Tensor]
+
+
+def unroll_values(
+    values: Values,
+    parameters: Sequence[Tensor],
+    rate: Callable[[int, int], Tensor | float],
+    chain_length: int,
+    peer_influence: bool,
+    differentiable: bool = True,
+) -> list[ExactPosition]:
+    """Positions 0..L of the chain in which every agent ascends its own value.
+
+    Args:
+        values: joint parameters, each (M, P_a) -> every agent's value (n, M).
+        parameters: phi_0, each agent's rows (M, P_a).
+        rate: (agent, position) -> its learning rate, a number or (M, 1).
+        chain_length: L.
+        peer_influence: whether an agent's step is a function of the others' parameters too; its value is the same.
+        differentiable: whether phi_l stays a differentiable function of phi_0 and the learning rates.
+    """
+    rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
+    positions = []
+    for position in range(chain_length + 1):
+        current = values(rows)
+        positions.append(ExactPosition(rows, current))
+        if position == chain_length:
+            break
+        adapted = []
+        for agent, row in enumerate(rows):
+            if peer_influence:
+                value = current[agent]
+            else:
+                others = [other if a == agent else other.detach() for a, other in enumerate(rows)]
+                value = values(others)[agent]
+            (gradient,) = torch.autograd.grad(value.sum(), row, create_graph=differentiable, retain_graph=True)
+            adapted.append(row + rate(agent, position) * gradient)
+        rows = adapted if differentiable else [row.detach().requires_grad_() for row in adapted]
+    return positions
+
+
 def unroll_exact(
     game: MatrixGame,
     policies: Sequence[TabularPolicy],
@@ -37,7 +78,7 @@ def unroll_exact(
     terms: Algorithm,
     differentiable: bool = True,
 ) -> list[ExactPosition]:
-    """Positions 0..L of the exact chain.
+    """:func:`unroll_values` of tabular agents in an iterated matrix game.
 
     Args:
         game: any n-player matrix game.
@@ -50,30 +91,15 @@ def unroll_exact(
         terms: an algorithm's; without ``peer_influence`` the peers' steps do not depend on phi_0^i.
         differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
     """
-    rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
-    payoffs = game.payoffs.to(rows[0].dtype)
+    payoffs = game.payoffs.to(parameters[0].dtype)
 
     def values(joint: Sequence[Tensor]) -> Tensor:
         return exact_values(payoffs, [p.table(row) for p, row in zip(policies, joint, strict=True)], discount)
 
-    positions = []
-    for position in range(chain_length + 1):
-        current = values(rows)
-        positions.append(ExactPosition(rows, current))
-        if position == chain_length:
-            break
-        adapted = []
-        for agent, row in enumerate(rows):
-            if terms.peer_influence:
-                value = current[agent]
-            else:
-                others = [other if a == agent else other.detach() for a, other in enumerate(rows)]
-                value = values(others)[agent]
-            (gradient,) = torch.autograd.grad(value.sum(), row, create_graph=differentiable, retain_graph=True)
-            rate = own_lr[:, position : position + 1] if agent == 0 else peer_lr
-            adapted.append(row + rate * gradient)
-        rows = adapted if differentiable else [row.detach().requires_grad_() for row in adapted]
-    return positions
+    def rate(agent: int, position: int) -> Tensor | float:
+        return own_lr[:, position : position + 1] if agent == 0 else peer_lr
+
+    return unroll_values(values, parameters, rate, chain_length, terms.peer_influence, differentiable)
 
 
 def exact_meta_objective(positions: Sequence[ExactPosition], terms: Algorithm) -> Tensor:

@@ -40,8 +40,9 @@ def policy_gradients(
     trajectories: Trajectories,
     num_states: int,
     differentiable: bool,
+    learners: Sequence[int] | None = None,
 ) -> list[Tensor]:
-    """Every agent's policy gradient (M, P_a) at its parameters (M, P_a).
+    """The learners' policy gradients (M, P_a) at their parameters (M, P_a).
 
     Args:
         step: the kind of objective.
@@ -50,10 +51,12 @@ def policy_gradients(
         trajectories: what was sampled under the parameters.
         num_states: S.
         differentiable: whether the gradients are to be differentiated again.
+        learners: which agents' gradients, in the order asked for; None is all.
     """
     joint = sum(log_probs[1:], log_probs[0])
     gradients = []
-    for agent, (rows, own) in enumerate(zip(parameters, log_probs, strict=True)):
+    for agent in range(len(parameters)) if learners is None else learners:
+        rows, own = parameters[agent], log_probs[agent]
 
         def objective(influence: Tensor, agent: int = agent) -> Tensor:
             return inner_objective(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,8 @@ from mamrl.agents import Setting
 from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
 from mamrl.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
 from mamrl.meta import Position, outer_advantages, surrogate, unroll
-from mamrl.rollouts import Trajectories, play, random_keys
+from mamrl.opponent_model import unroll_with_opponent_model
+from mamrl.shaping.lola_dice import lookahead_objective
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class StepRecord:
     """What one meta-gradient step saw.
 
     Attributes:
-        rewards: the meta-agent's mean reward a step at each position, (L + 1,).
+        rewards: the meta-agent's mean reward a step at each position, (L + 1,); of LOLA-DiCE after each simulated
+            step of its peers.
         gradient_norm: before clipping.
         critic_loss: mean squared error of the value network; 0 without one.
     """
@@ -95,23 +96,15 @@ class Learner:
 
     def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float], float]:
         setting, experiment = self.setting, self.setting.experiment
-        value_rows = self.value_parameters.expand(experiment.chains, -1)
-
-        def sampler(position: int, rows: Sequence[Tensor]) -> Trajectories:
-            keys = random_keys(self.seed, "train", self.iteration, position, experiment.chains)
-            return play(
-                setting.game,
-                setting.policies,
-                rows,
-                keys,
-                experiment.num_trajectories,
-                experiment.horizon,
-                setting.value_network,
-                value_rows,
-            )
-
+        value_rows = self.value_parameters.expand(experiment.chains, -1) if setting.value_network else None
+        sampler = setting.sampler(self.seed, "train", self.iteration, experiment.chains, value_parameters=value_rows)
+        parts = setting.game, setting.policies, [own, *peers]
+        if experiment.terms.looks_ahead:
+            objective, sampled = lookahead_objective(experiment, *parts, sampler)
+            return objective, [float(trajectories.rewards[0].mean()) for trajectories in sampled], 0.0
         chain = experiment if experiment.terms.meta else experiment.replace(chain_length=1)
-        positions = unroll(chain, setting.game, setting.policies, [own, *peers], own_lr, sampler)
+        unrolled = unroll_with_opponent_model if experiment.opponent_model else unroll
+        positions = unrolled(chain, *parts, own_lr, sampler)
         values = [position.trajectories.values for position in positions]
         advantages = outer_advantages(
             chain,

@@ -33,13 +33,16 @@ class Algorithm:
         own_learning: the meta-agent's log-probabilities at l >= 1, through its own inner steps.
         peer_learning: the peers' log-probabilities at l >= 1, through their inner steps.
         peer_influence: inner objectives carry the other agents' influence, so that peers' steps depend on phi_0^i.
-        meta: False for agents that are trained for their return over tau_0 alone.
+        meta: False for agents that are trained for their return over tau_0 alone, or after simulated steps of peers.
+        looks_ahead: every step of the agent's, in training and in the chain, is LOLA-DiCE's
+            (:mod:`mamrl.shaping.lola_dice`).
     """
 
     own_learning: bool = True
     peer_learning: bool = True
     peer_influence: bool = True
     meta: bool = True
+    looks_ahead: bool = False
 
 
 ALGORITHMS = {
@@ -48,6 +51,7 @@ ALGORITHMS = {
     "meta-mapg-without-own": Algorithm(own_learning=False),
     "meta-mapg-without-peer": Algorithm(peer_learning=False),
     "reinforce": Algorithm(own_learning=False, peer_learning=False, peer_influence=False, meta=False),
+    "lola-dice": Algorithm(own_learning=False, meta=False, looks_ahead=True),
 }
 
 
@@ -68,6 +72,7 @@ class Chain:
         discounted_outer: weigh the outer advantage at time t by gamma^t, which makes the estimate one of the discounted
             return's gradient; the published implementation does not.
         peer_lr: the peers' inner learning rate.
+        lookahead: how many steps of its peers LOLA-DiCE simulates before each of its own.
         cross_chain_baseline: estimator="sampled" subtracts from a chain's returns the mean of the other chains'.
     """
 
@@ -82,13 +87,14 @@ class Chain:
     inner_gae_lambda: float = 0.95
     discounted_outer: bool = False
     peer_lr: float = 1.0
+    lookahead: int = 1
     cross_chain_baseline: bool = True
 
     def __post_init__(self) -> None:
         choose("algorithm", self.algorithm, ALGORITHMS)
         choose("estimator", self.estimator, ESTIMATORS)
         choose("inner_objective", self.inner_objective, INNER_OBJECTIVES)
-        for name in ("num_trajectories", "horizon", "chain_length"):
+        for name in ("num_trajectories", "horizon", "chain_length", "lookahead"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("discount", "gae_lambda", "inner_gae_lambda"):
@@ -126,6 +132,8 @@ class Position:
 
 
 Sampler = Callable[[int, Sequence[Tensor]], Trajectories]
+OwnGradient = Callable[[int, Sequence[Tensor]], Tensor]
+PeerModel = Callable[[Sequence[Tensor], Trajectories], Sequence[Tensor]]
 
 
 def unroll(
@@ -136,6 +144,8 @@ def unroll(
     own_lr: Tensor,
     sampler: Sampler,
     differentiable: bool = True,
+    own_gradient: OwnGradient | None = None,
+    peer_model: PeerModel | None = None,
 ) -> list[Position]:
     """Runs the chain: positions 0..L.
 
@@ -148,6 +158,10 @@ def unroll(
         sampler: (position, joint parameters) -> trajectories; one that returns recorded trajectories makes the chain a
             function of its parameters alone.
         differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
+        own_gradient: (position, joint parameters) -> the direction (M, P_0) of the meta-agent's inner step, where that
+            is not its policy gradient.
+        peer_model: (joint parameters, trajectories) -> the joint parameters to go on from, where the peers' are
+            inferred from what was played (:mod:`mamrl.opponent_model`).
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     positions: list[Position] = []
@@ -158,10 +172,9 @@ def unroll(
                 f"trajectories at position {position} have T = {trajectories.states.shape[1]} and K = "
                 f"{trajectories.states.shape[3]}, expected horizon {chain.horizon} and {chain.num_trajectories}"
             )
-        log_probs = [
-            policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
-            for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
-        ]
+        if peer_model is not None:
+            rows = list(peer_model(rows, trajectories))
+        log_probs = joint_log_probs(policies, rows, trajectories)
         # without a graph nobody comes back for what the forward pass saved, and forty chains of it are gigabytes
         kept = trajectories if differentiable else replace(trajectories, recorded=(), values_recorded=())
         positions.append(Position(rows, kept, log_probs if differentiable else [x.detach() for x in log_probs]))
@@ -169,11 +182,21 @@ def unroll(
             gradients = policy_gradients(
                 chain.inner_step, rows, log_probs, trajectories, game.num_states, differentiable
             )
+            if own_gradient is not None:
+                gradients[0] = own_gradient(position, rows)
             rates = [own_lr[:, position : position + 1]] + [chain.peer_lr] * (len(rows) - 1)
             rows = [row + rate * gradient for row, rate, gradient in zip(rows, rates, gradients, strict=True)]
             if not differentiable:
                 rows = [row.detach().requires_grad_() for row in rows]
     return positions
+
+
+def joint_log_probs(policies: Sequence[Policy], rows: Sequence[Tensor], trajectories: Trajectories) -> list[Tensor]:
+    """Each agent's log-probabilities (T, M, K) of what it did, differentiable in its rows (M, P_a)."""
+    return [
+        policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
+        for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
+    ]
 
 
 def meta_objective(

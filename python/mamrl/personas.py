@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mamrl.errors import choose
 from mamrl.games.matrix import MatrixGame
 from mamrl.policies import TabularPolicy
 
 SPLITS = ("train", "validation", "test")
+PERSONA_RANGES = ("in-distribution", "out-of-distribution")
 # logits of probabilities 0 and 1 are infinite: probabilities are kept this far inside
 _MARGIN = 1e-3
 
@@ -59,6 +61,7 @@ def bernoulli_personas(
     group_names: Sequence[str],
     sizes: Sequence[int],
     seed: int,
+    test_ranges: Sequence[tuple[float, float]] | None = None,
 ) -> dict[str, Population]:
     """Personas of a two-action game: each group draws P(action 0) uniformly in its range, independently per state.
 
@@ -68,11 +71,13 @@ def bernoulli_personas(
         group_names: a name for each group.
         sizes: personas in train, validation and test; each is divided evenly among the groups.
         seed: the same seed gives the same population.
+        test_ranges: those of the test personas, where they are others.
     """
-    _check_ranges(ranges)
+    by_split = {"test": ranges if test_ranges is None else test_ranges}
+    _check_ranges([*ranges, *by_split["test"]])
 
-    def draw(group: int, count: int, generator: torch.Generator) -> Tensor:
-        low, high = ranges[group]
+    def draw(split: str, group: int, count: int, generator: torch.Generator) -> Tensor:
+        low, high = by_split.get(split, ranges)[group]
         first = low + (high - low) * torch.rand(count, policy.num_states, generator=generator)
         return torch.stack([first, 1 - first], dim=-1)
 
@@ -85,12 +90,17 @@ def favourite_personas(
     group_names: Sequence[str],
     sizes: Sequence[int],
     seed: int,
+    test_range: tuple[float, float] | None = None,
 ) -> dict[str, Population]:
-    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly."""
-    _check_ranges([value_range])
-    low, high = value_range
+    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly.
 
-    def draw(group: int, count: int, generator: torch.Generator) -> Tensor:
+    ``test_range`` is that of the test personas, where it is another.
+    """
+    by_split = {"test": test_range or value_range}
+    _check_ranges([value_range, by_split["test"]])
+
+    def draw(split: str, group: int, count: int, generator: torch.Generator) -> Tensor:
+        low, high = by_split.get(split, value_range)
         favoured = low + (high - low) * torch.rand(count, policy.num_states, generator=generator)
         rest = (1 - favoured) / (policy.num_actions - 1)
         probabilities = rest.unsqueeze(-1).repeat(1, 1, policy.num_actions)
@@ -101,29 +111,40 @@ def favourite_personas(
 
 
 def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution") -> dict[str, Population]:
-    """The papers' population for a game: 400/40/40 in two-action games, 600/60/60 in rock-paper-scissors.
+    """The papers' population for a game: 400/40/40 in two-action games, 600/60/60 in games of three actions.
+
+    In distribution the ranges are the papers'. Out of distribution they overlap less; the papers show that in a picture
+    without numbers, these are ours: in the prisoner's dilemma test personas cooperate with a probability in [.75, 1] or
+    [0, .25], those of training and validation in [.5, .85] or [.15, .5]; in rock-paper-scissors the favoured action has
+    [.75, 1] in the test and [1/3, .85] before.
 
     Args:
         game: any game whose players have equally many actions.
         seed: the population's own seed, independent of the training's.
-        ranges: "in-distribution" as in the papers.
+        ranges: one of ``PERSONA_RANGES``.
+
+    Raises:
+        ValueError: players with different numbers of actions, or another ``ranges``.
     """
     if len(set(game.action_counts)) != 1:
         raise ValueError(f"personas need players with equally many actions, got {game.action_counts}")
     policy = TabularPolicy(game.num_states, game.action_counts[0])
-    if ranges != "in-distribution":
-        raise ValueError(f"ranges is '{ranges}', expected 'in-distribution'")
+    outside = choose("ranges", ranges, PERSONA_RANGES) == "out-of-distribution"
     if policy.num_actions == 2:
         dilemma = game.name == "ipd"
         names: tuple[str, ...] = ("cooperative", "defective") if dilemma else ("first action", "second action")
-        return bernoulli_personas(policy, [(0.5, 1.0), (0.0, 0.5)], names, (400, 40, 40), seed)
+        seen = [(0.5, 0.85), (0.15, 0.5)] if outside else [(0.5, 1.0), (0.0, 0.5)]
+        test = [(0.75, 1.0), (0.0, 0.25)] if outside else None
+        return bernoulli_personas(policy, seen, names, (400, 40, 40), seed, test)
     names = tuple(name.lower() for name in game.action_names)
-    return favourite_personas(policy, (1 / 3, 1.0), names, (600, 60, 60), seed)
+    return favourite_personas(
+        policy, (1 / 3, 0.85 if outside else 1.0), names, (600, 60, 60), seed, (0.75, 1.0) if outside else None
+    )
 
 
 def _populations(
     policy: TabularPolicy,
-    draw: Callable[[int, int, torch.Generator], Tensor],
+    draw: Callable[[str, int, int, torch.Generator], Tensor],
     group_names: Sequence[str],
     sizes: Sequence[int],
     seed: int,
@@ -134,7 +155,7 @@ def _populations(
         rows, groups = [], []
         for group in range(len(group_names)):
             count = size // len(group_names) + (group < size % len(group_names))
-            probabilities = draw(group, count, generator).clamp(_MARGIN, 1 - _MARGIN)
+            probabilities = draw(split, group, count, generator).clamp(_MARGIN, 1 - _MARGIN)
             rows.append(policy.parameters_of(probabilities / probabilities.sum(-1, keepdim=True)))
             groups.append(torch.full((count,), group))
         populations[split] = Population(torch.cat(rows), torch.cat(groups), tuple(group_names))

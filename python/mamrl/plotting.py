@@ -77,7 +77,7 @@ def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> 
     figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 3.6), sharey=True, squeeze=False)
     for group, (name, axis) in enumerate(zip(names, axes[0], strict=True)):
         for index, (label, results) in enumerate(curves.items()):
-            _band(axis, results, group, label, f"C{index}")
+            draw_band(axis, results, group, label, f"C{index}")
         axis.set_title(f"against {name} peers")
         axis.set_xlabel("position in the chain of joint policies")
         axis.grid(alpha=0.3)
@@ -106,9 +106,17 @@ def plot_learning(runs: Sequence[Run], path: str | Path) -> None:
     save_figure(figure, path)
 
 
-def _band(axis: Any, results: Sequence[MetaTest], group: int, label: str, color: str) -> None:
-    samples = [test.rewards.mean(0)[:, test.groups == group] for test in results]
-    # over runs where there are several, over personas otherwise
+def draw_band(axis: Any, results: Sequence[MetaTest], group: int | None, label: str, color: str) -> None:
+    """One algorithm's mean reward by chain position with its 95% interval, over runs or, of one run, over personas.
+
+    Args:
+        axis: matplotlib's.
+        results: one meta-test a run.
+        group: which of the peers' groups; None is all of them.
+        label: for the legend.
+        color: of the curve.
+    """
+    samples = [test.rewards.mean(0)[:, slice(None) if group is None else test.groups == group] for test in results]
     table: Tensor = torch.stack([s.mean(-1) for s in samples], dim=-1) if len(samples) > 1 else samples[0]
     intervals = [confidence_interval(row) for row in table]
     mean = torch.tensor([m for m, _ in intervals])
@@ -141,4 +149,25 @@ def plot_teammates(teammates: Teammates, path: str | Path) -> None:
     histogram.set(xlabel="mean reward a step, running left", ylabel="checkpoints")
     plane.set(xlabel="first principal component", ylabel="second principal component")
     curve.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def plot_crossplay(names: Sequence[str], rewards: Tensor, path: str | Path) -> None:
+    """Heat map of the row's mean reward a step against the column's.
+
+    Args:
+        names: of the entrants.
+        rewards: (N, N, 2), see :func:`mamrl.crossplay.cross_play`.
+        path: where the picture goes.
+    """
+    size = 2.5 + 0.55 * len(names)
+    figure, axis = pyplot().subplots(figsize=(size + 1, size))
+    picture = axis.imshow(rewards[..., 0].numpy(), cmap="viridis")
+    for i in range(len(names)):
+        for j in range(len(names)):
+            axis.text(j, i, f"{rewards[i, j, 0]:.2f}", ha="center", va="center", color="white", fontsize=7)
+    axis.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set(xlabel="against", title="mean reward a step of the row's agent")
+    figure.colorbar(picture, fraction=0.046)
     save_figure(figure, path)

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from mamrl.pair_layers import GELU, TANH, pair_layers, split_pair_weights
 
 # ---- estimators over time ---------------------------------------------------------------------------
 
@@ -322,6 +325,65 @@ def joint_state(actions: Tensor, player: int, action_counts: Sequence[int]) -> T
     return state + 1
 
 
+# ---- matrix games as environments -------------------------------------------------------------------
+
+AUTORESETS = ("next-step", "same-step", "disabled")
+
+
+def matrix_game_steps(
+    payoffs: Tensor, actions: Tensor, elapsed: Tensor, episode_length: int, autoreset: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """T steps of E environments: payoffs (n, A_1, ..., A_n), actions (n, T, E), elapsed (E,) int32 steps since a start.
+
+    Returns:
+        states (n, T, E) after each step, final_states (n, T, E) before "same-step" put the next start in their place
+        (empty in other modes), rewards (n, T, E), truncations (T, E) bool, and elapsed after the last step.
+    """
+    num_players, action_counts = payoffs.shape[0], payoffs.shape[1:]
+    joint = actions.long()
+    states = torch.stack([joint_state(joint, p, action_counts) for p in range(num_players)])
+    rewards = payoffs[(slice(None), *joint)]
+    final_states = states.clone() if autoreset == "same-step" else states.new_empty(0)
+    truncations = torch.zeros(actions.shape[1:], dtype=torch.bool, device=actions.device)
+    elapsed = elapsed.clone()
+    for t in range(actions.shape[1] if episode_length else 0):
+        waiting = (elapsed == episode_length) & (autoreset == "next-step")
+        elapsed = torch.where(waiting, 0, elapsed + 1)
+        truncations[t] = elapsed == episode_length
+        rewards[:, t, waiting] = 0
+        started = waiting
+        if autoreset == "same-step":
+            started = truncations[t]
+            elapsed = torch.where(started, 0, elapsed)
+        states[:, t, started] = 0
+    return states.to(actions.dtype), final_states.to(actions.dtype), rewards, truncations, elapsed
+
+
+def tabular_actions(
+    probabilities: Tensor,
+    states: Tensor,
+    rows: Tensor | None,
+    seeds: Tensor | None,
+    clocks: Tensor | None,
+    player: int,
+) -> Tensor:
+    """Actions (E,) at states (E,), from row ``rows`` (E,) of probabilities (R, S, A); rows None is row 0.
+
+    An environment's draw is Philox's, keyed by its seed and counted by its clock, both (E,) int64; where both are None
+    nothing is random, and every distribution has to be sure of its action.
+    """
+    row = torch.zeros_like(states, dtype=torch.int64) if rows is None else rows
+    cumulated = probabilities[row, states.long()].cumsum(-1)
+    uniform = torch.zeros(len(states), dtype=torch.float64, device=states.device)
+    if seeds is not None and clocks is not None:
+        stream = clocks >> 32
+        counter = [clocks & _WORD, torch.full_like(clocks, (player // 4) << 24), stream & _WORD, (stream >> 32) & _WORD]
+        words = philox(counter, [seeds & _WORD, (seeds >> 32) & _WORD])
+        uniform = (words[player % 4] >> 8).to(torch.float64) * 2.0**-24
+    reached = cumulated[..., :-1] <= uniform.to(cumulated.dtype).unsqueeze(-1) * cumulated[..., -1:]
+    return reached.sum(-1).to(states.dtype)
+
+
 def _split_networks(networks: Sequence[Tensor], kinds: Sequence[int]) -> list[list[Tensor]]:
     policies, first = [], 0
     for kind in kinds:
@@ -343,3 +405,40 @@ def quantile_huber(predicted: Tensor, target: Tensor) -> Tensor:
     core = size.clamp(max=1.0)
     weight = (levels.unsqueeze(-1) - (error < 0).to(error.dtype)).abs()
     return (weight * core * (size - 0.5 * core)).mean(-1).sum(-1)
+
+
+def pair_network(
+    weights: Tensor, fields: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None = None
+) -> Tensor:
+    """Outputs (2, B, Q) for x (2, B, D) and gamma (2, B); signs (2, B, units) flip what the last layer reads."""
+    signals = [x, gamma.unsqueeze(-1)]
+    layers = pair_layers(fields, x.shape[-1])
+    for (layer, _), own in zip(layers, split_pair_weights(weights, fields, x.shape[-1]), strict=True):
+        z = signals[layer.source]
+        if layer.roles:
+            signals.append(z @ own["weight"].mT)
+            continue
+        if layer.beside >= 0:
+            beside = signals[layer.beside]
+            z = torch.cat([z, beside.flip(0) if layer.swapped else beside], -1)
+        if signs is not None and len(signals) == len(layers) + 1:
+            z = z * signs
+        z = F.linear(z, own["weight"], own["bias"])
+        if layer.norm:
+            z = F.layer_norm(z, z.shape[-1:], own["norm_weight"], own["norm_bias"], 1e-6)
+        if layer.activation == GELU:
+            z = F.gelu(z, approximate="tanh")
+        elif layer.activation == TANH:
+            z = torch.tanh(z)
+        signals.append(torch.lerp(z, signals[layer.skip], torch.sigmoid(own["gate"])) if layer.skip >= 0 else z)
+    return signals[-1]
+
+
+def pair_network_own_gradient(
+    weights: Tensor, fields: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs, and each player's mean output (signs applied) differentiated in its own policy, by two passes."""
+    leaf = x.detach().requires_grad_()
+    means = pair_network(weights.detach(), fields, leaf, gamma, signs).mean(-1)
+    own = [torch.autograd.grad(means[player].sum(), leaf, retain_graph=True)[0][player] for player in range(2)]
+    return pair_network(weights.detach(), fields, x.detach(), gamma), torch.stack(own)

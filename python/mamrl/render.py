@@ -15,7 +15,7 @@ from torch import Tensor
 from mamrl.checkpoint import write_whole
 from mamrl.games.half_cheetah import default_model
 from mamrl.meta import unroll
-from mamrl.rollouts import Trajectories, play, random_keys
+from mamrl.rollouts import play, random_keys
 from mamrl.runs import Run
 
 
@@ -32,10 +32,7 @@ def adapted_pair(run: Run, persona: int, seed: int = 0) -> list[Tensor]:
     if not 0 <= persona < len(population):
         raise ValueError(f"persona is {persona}, expected 0 to {len(population) - 1}")
 
-    def sampler(position: int, rows: Sequence[Tensor]) -> Trajectories:
-        keys = random_keys(seed, "test", 0, position, 1, first_chain=persona)
-        return play(setting.game, setting.policies, rows, keys, experiment.num_trajectories, experiment.horizon)
-
+    sampler = setting.sampler(seed, "test", 0, 1, first_chain=persona)
     joint = [run.parameters.unsqueeze(0), population.parameters[persona : persona + 1]]
     positions = unroll(
         experiment, setting.game, setting.policies, joint, run.own_lr.unsqueeze(0), sampler, differentiable=False

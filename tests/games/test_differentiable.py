@@ -159,8 +159,9 @@ def test_payoffs_that_are_not_finite_are_refused():
     payoffs[0, 0, 1] = math.nan
     with pytest.raises(ValueError, match="payoffs must be finite"):
         exact_values(payoffs, random_tables(IPD, 1), 0.9)
-    with pytest.raises(ValueError, match="four finite payoffs"):
-        games.Iterated2x2((1, 2, 3, math.inf), (1, 2, 3, 4))
+    for bad in (math.inf, math.nan):
+        with pytest.raises(ValueError, match="four finite payoffs"):
+            games.Iterated2x2((1, 2, 3, bad), (1, 2, 3, 4))
     with pytest.raises(ValueError, match="payoffs must be finite"):
         games.TabularGame(payoffs)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mamrl import reference
 from mamrl.games import differentiable as games
-from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error, train_cola
+from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error
 from mamrl.shaping.meva import (
     ITERATED_SETTINGS,
     MetaValueSettings,
@@ -18,11 +19,10 @@ from mamrl.shaping.meva import (
     follow,
     lambda_targets,
     meva,
-    train_meta_value,
 )
 from mamrl.shaping.naive import naive
 from mamrl.shaping.networks import PairNetwork, iterated_2x2_network, logistic_game_network
-from mamrl.shaping.training import DivergenceError
+from mamrl.shaping.training import DivergenceError, train
 
 SHORT = MetaValueSettings(loops=4, steps=3, batch=8)
 SHORT_ITERATED = replace(ITERATED_SETTINGS, loops=3, strides=2, explore_steps=2, steps=3, batch=8)
@@ -49,7 +49,8 @@ def test_networks_have_the_published_numbers_of_parameters():
 def test_one_backward_pass_gives_both_players_gradients_exactly(build, size: int, symmetric: bool):
     network = build(seed=3, symmetric=symmetric)
     x, gamma = pairs(size)
-    fast = network.own_gradient(x, gamma)
+    fast, outputs = network.own_gradient(x, gamma)
+    torch.testing.assert_close(outputs, network(x, gamma))
     leaf = x.clone().requires_grad_()
     values = network(leaf, gamma).mean(-1)
     for player in range(2):
@@ -63,10 +64,10 @@ def test_exploration_flips_the_signs_of_the_last_units():
     x, gamma = pairs(5)
     signs = 1 - 2 * (torch.rand(2, 7, 128, generator=torch.Generator().manual_seed(2)) < 1 / 16).float()
     leaf = x.clone().requires_grad_()
-    values = network.head(network.features(leaf, gamma) * signs).mean(-1)
+    values = reference.pair_network(network.weights, network.fields, leaf.sigmoid(), gamma, signs).mean(-1)
     for player in range(2):
         (gradient,) = torch.autograd.grad(values[player].sum(), leaf, retain_graph=True)
-        explored = network.own_gradient(x, gamma, signs)[player]
+        explored = network.own_gradient(x, gamma, signs)[0][player]
         torch.testing.assert_close(explored, gradient[player], rtol=1e-4, atol=1e-7)
 
 
@@ -76,7 +77,8 @@ def test_shared_weights_treat_the_players_of_a_symmetric_game_alike_and_roles_te
     torch.testing.assert_close(shared(x.flip(0), gamma.flip(0)), shared(x, gamma).flip(0), rtol=1e-4, atol=1e-6)
     roles = iterated_2x2_network(seed=0, symmetric=False)
     with torch.no_grad():
-        roles.role[1] += 0.1
+        (role,) = (layer["weight"] for layer in roles.split() if layer["weight"].dim() == 3)
+        role[1] += 0.1
     difference = roles(x.flip(0), gamma.flip(0)) - roles(x, gamma).flip(0)
     assert float(difference.detach().abs().max()) > 1e-3
 
@@ -120,7 +122,7 @@ def test_a_constant_game_has_its_constant_as_meta_value():
     game = games.Iterated2x2((0.7, 0.7, 0.7, 0.7), (0.7, 0.7, 0.7, 0.7))
     settings = replace(ITERATED_SETTINGS, loops=60, strides=1, explore_steps=1, steps=1, batch=32, learning_rate=3e-3)
     network = iterated_2x2_network(8, seed=0)
-    losses = train_meta_value(game, network, settings, seed=0)
+    losses = train(game, network, settings, seed=0)
     assert losses[-1] < 0.2 * losses[0]
     x, gamma = pairs(5, batch=64)
     with torch.no_grad():
@@ -138,10 +140,10 @@ def test_a_constant_game_has_its_constant_as_meta_value():
 )
 def test_a_resumed_training_equals_the_unbroken_one(game, build, settings, tmp_path: Path):
     whole, broken, resumed = (build(seed=5) for _ in range(3))
-    expected = train_meta_value(game, whole, settings, seed=7)
+    expected = train(game, whole, settings, seed=7)
     path = tmp_path / "meva.pt"
-    train_meta_value(game, broken, settings, seed=7, checkpoint=path, until=2)
-    losses = train_meta_value(game, resumed, settings, seed=7, checkpoint=path, resume=True)
+    train(game, broken, settings, seed=7, checkpoint=path, until=2)
+    losses = train(game, resumed, settings, seed=7, checkpoint=path, resume=True)
     assert losses == expected
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -151,12 +153,12 @@ def test_a_resumed_training_equals_the_unbroken_one(game, build, settings, tmp_p
 def test_a_diverging_training_stops_with_the_loop_and_the_last_good_checkpoint(tmp_path: Path):
     path = tmp_path / "meva.pt"
     network = logistic_game_network()
-    train_meta_value(games.LogisticGame(), network, SHORT, checkpoint=path, until=2)
+    train(games.LogisticGame(), network, SHORT, checkpoint=path, until=2)
     wild = replace(SHORT, policy_scale=1e30)
     with pytest.raises(DivergenceError, match=r"loop \d of 4 .*last good checkpoint is .*meva.pt after 2 loops"):
-        train_meta_value(games.LogisticGame(), network, wild, checkpoint=path, resume=True, until=4)
+        train(games.LogisticGame(), network, wild, checkpoint=path, resume=True, until=4)
     restored = logistic_game_network()
-    train_meta_value(games.LogisticGame(), restored, SHORT, checkpoint=path, resume=True, until=2)
+    train(games.LogisticGame(), restored, SHORT, checkpoint=path, resume=True, until=2)
     assert all(bool(torch.isfinite(p).all()) for p in restored.parameters())
 
 
@@ -164,12 +166,23 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path):
     path = tmp_path / "meva.pt"
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"meva\.pt is damaged or no checkpoint"):
-        train_meta_value(games.LogisticGame(), logistic_game_network(), SHORT, checkpoint=path, resume=True)
+        train(games.LogisticGame(), logistic_game_network(), SHORT, checkpoint=path, resume=True)
 
 
 def test_games_and_settings_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="two players with policies of one size"):
-        train_meta_value(games.TabularGame(torch.zeros(3, 2, 2, 2)), logistic_game_network(), SHORT)
+    three = games.TabularGame(torch.zeros(3, 2, 2, 2))
+    tables = [torch.zeros(4, size) for size in three.sizes]
+    sentence = "needs two players with policies of 1 parameters, but TabularGame has"
+    with pytest.raises(ValueError, match=sentence):
+        train(three, logistic_game_network(), SHORT)
+    with pytest.raises(ValueError, match=sentence):
+        meva(three, tables, 1.0, network=logistic_game_network(), formulation="V")
+    with pytest.raises(ValueError, match=sentence):
+        cola(three, tables, 1.0, network=logistic_game_network(1))
+    with pytest.raises(ValueError, match="policies of 5 parameters, but LogisticGame"):
+        train(games.LogisticGame(), iterated_2x2_network(), SHORT_ITERATED)
+    with pytest.raises(ValueError, match="as many outputs as a policy has parameters, 1, but this one has 16"):
+        train(games.LogisticGame(), logistic_game_network(), ConsistencySettings())
     with pytest.raises(ValueError, match="formulation must be"):
         MetaValueSettings(formulation="W")
     with pytest.raises(ValueError, match="gamma must be in"):
@@ -179,10 +192,11 @@ def test_games_and_settings_that_do_not_fit_are_refused():
 def test_the_consistency_error_is_the_implicit_equations():
     """A network of constant output c: the error is c - (df_i/dx_i)(x_i, x_j + a_i c)."""
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True).double()
+    network = logistic_game_network(1).double()
     with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.fill_(0.3)
+        head = network.split()[-1]
+        head["weight"].zero_()
+        head["bias"].fill_(0.3)
     x, a = (t.double() for t in pairs(1))
     error = consistency_error(network, game, x, a)
     _, (first, _) = game.values_and_gradients((x[0], x[1] + 0.3 * a[0, :, None]))
@@ -192,7 +206,7 @@ def test_the_consistency_error_is_the_implicit_equations():
 
 def test_the_consistency_error_passes_through_the_other_players_model():
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True).double()
+    network = logistic_game_network(1).double()
     x, a = (t.double() for t in pairs(1, batch=3))
     error = consistency_error(network, game, x, a).detach()
     tiny = 1e-6
@@ -208,9 +222,9 @@ def test_the_consistency_error_passes_through_the_other_players_model():
 
 def test_cola_learns_the_naive_gradient_where_it_extrapolates_by_nothing():
     game = games.LogisticGame()
-    network = logistic_game_network(1, twice_differentiable=True)
-    settings = ConsistencySettings(steps=300, batch=64, most_extrapolation=1e-6, policy_scale=3.0)
-    losses = train_cola(game, network, settings)
+    network = logistic_game_network(1)
+    settings = ConsistencySettings(loops=300, batch=64, most_extrapolation=1e-6, policy_scale=3.0)
+    losses = train(game, network, settings)
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
     x = [torch.linspace(-2, 2, 9).unsqueeze(-1), torch.linspace(1, -1, 9).unsqueeze(-1)]
     found = torch.stack(cola(game, x, 1.0, network=network, extrapolation=0.0))
@@ -220,6 +234,7 @@ def test_cola_learns_the_naive_gradient_where_it_extrapolates_by_nothing():
 def test_v_follows_the_meta_values_gradient_alone():
     network, game = logistic_game_network(seed=0), games.LogisticGame()
     x, gamma = pairs(1)
-    direction, values = follow(network, game, "V", x, gamma)
+    direction, outputs, values = follow(network, game, "V", x, gamma)
     assert values is None
-    assert torch.equal(direction, network.own_gradient(x, gamma))
+    for found, expected in zip((direction, outputs), network.own_gradient(x, gamma), strict=True):
+        assert torch.equal(found, expected)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 # the module of each command, in the order of --help
-COMMANDS = ("demo", "train", "test", "plot", "population", "render", "reproduce", "shape", "info")
+COMMANDS = ("demo", "train", "test", "plot", "population", "render", "reproduce", "crossplay", "shape", "info")
 
 
 def build_parser() -> argparse.ArgumentParser:

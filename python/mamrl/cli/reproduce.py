@@ -30,6 +30,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="SHARE",
         help="share of the paper's training of networks (default 1); the verdict says how far each network was trained",
     )
+    parser.add_argument(
+        "--agent",
+        default="tabular",
+        help="meta-agents of the matrix games: 'tabular' (default, minutes) or 'lstm', the papers' (hours)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings of the matrix games that run side by side (default 1)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -42,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{each.name:<18} {each.title}: {each.claim} (about {each.minutes:g} min)")
         return 0
     chosen = figure(args.figure)
-    options = Options(args.out, args.seeds, args.budget, args.resume, args.training)
+    options = Options(args.out, args.seeds, args.budget, args.resume, args.training, args.agent, args.jobs)
     verdict = chosen.reproduce(options)
     print(verdict.read_text())
     return 0

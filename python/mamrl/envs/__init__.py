@@ -1,0 +1,45 @@
+"""The games as environments for other people's tools: a batched tensor API, and on it Gymnasium's and PettingZoo's.
+
+Importing this module registers the ``mamrl/...`` ids with Gymnasium where that is installed, so that
+``gymnasium.make_vec("mamrl/IPD-v0", num_envs=4096)`` works after ``import mamrl.envs``.
+"""
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from mamrl.envs.batched import BatchedMatrixGame, GameStep, batched
+from mamrl.envs.learning import LearningOpponent
+
+if TYPE_CHECKING:
+    from mamrl.envs.half_cheetah import HalfCheetahVectorEnv
+    from mamrl.envs.matrix_game import MatrixGameVectorEnv
+    from mamrl.envs.parallel_env import parallel
+
+if importlib.util.find_spec("gymnasium") is not None:
+    from mamrl.envs.registration import register
+
+    register()
+
+# these need Gymnasium or PettingZoo, and are loaded when asked for
+_OPTIONAL = {
+    "HalfCheetahVectorEnv": "half_cheetah",
+    "MatrixGameVectorEnv": "matrix_game",
+    "parallel": "parallel_env",
+}
+
+__all__ = [
+    "BatchedMatrixGame",
+    "GameStep",
+    "HalfCheetahVectorEnv",
+    "LearningOpponent",
+    "MatrixGameVectorEnv",
+    "batched",
+    "parallel",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OPTIONAL:
+        raise AttributeError(f"module 'mamrl.envs' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"mamrl.envs.{_OPTIONAL[name]}"), name)

@@ -12,16 +12,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mamrl.experiments.registry import Figure, Options
-from mamrl.experiments.report import Check, Report, advance, command, mean_over_seeds
+from mamrl.experiments.report import Check, Report, command, mean_over_seeds
+from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import iterated_prisoners_dilemma
 from mamrl.plotting import pyplot, save_figure
 from mamrl.shaping.evaluation import exploit, plays_tit_for_tat
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import learn, mixed
 from mamrl.shaping.lola import lola_taylor
-from mamrl.shaping.meva import ITERATED_SETTINGS, meva, train_meta_value
+from mamrl.shaping.meva import ITERATED_SETTINGS, meva
 from mamrl.shaping.naive import naive
-from mamrl.shaping.networks import PairNetwork, iterated_2x2_network
+from mamrl.shaping.networks import iterated_2x2_network
 
 GAME = iterated_prisoners_dilemma()
 GAMMAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -71,23 +72,10 @@ def meta_values(options: Options) -> Path:
         "Figure 3a: MeVa on the iterated prisoner's dilemma",
         command("meva-3a", options),
     )
-    loops, notes = ITERATED_SETTINGS.loops, list(options.notes)
-    networks: list[PairNetwork] = []
-    for seed in range(options.seeds):
-        network = iterated_2x2_network(seed=seed)
-        with tqdm(total=loops, desc=f"MeVa, seed {seed}") as bar:
-            losses = train_meta_value(
-                GAME,
-                network,
-                ITERATED_SETTINGS,
-                seed=seed,
-                checkpoint=report.folder / f"meva-{seed}.pt",
-                resume=options.resume,
-                progress=partial(advance, bar),
-                until=options.share(loops),
-            )
-        notes.append(f"MeVa, seed {seed}: trained for {len(losses)} of {loops} loops.")
-        networks.append(network)
+    notes, networks = list(options.notes), [iterated_2x2_network(seed=seed) for seed in range(options.seeds)]
+    for seed, network in enumerate(networks):
+        checkpoint = report.folder / f"meva-{seed}.pt"
+        notes.append(trained("MeVa", GAME, network, ITERATED_SETTINGS, seed, checkpoint, options))
 
     def rules(gamma: float, seed: int) -> tuple[Rule, Rule]:
         follow = partial(meva, network=networks[seed], formulation="U")

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl.experiments.registry import Figure, Options
-from mamrl.experiments.report import Check, Report, advance, command, mean_over_seeds
+from mamrl.experiments.report import Check, Report, command, mean_over_seeds
+from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import LogisticGame
 from mamrl.plotting import pyplot, save_figure
-from mamrl.shaping.cola import ConsistencySettings, cola, train_cola
+from mamrl.shaping.cola import ConsistencySettings, cola
 from mamrl.shaping.evaluation import basin, policy_grid
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.hola import hola
 from mamrl.shaping.learning import learn
 from mamrl.shaping.lola import lola
-from mamrl.shaping.meva import MetaValueSettings, meva, train_meta_value
+from mamrl.shaping.meva import MetaValueSettings, meva
 from mamrl.shaping.naive import naive
 from mamrl.shaping.networks import logistic_game_network
 
@@ -38,36 +38,12 @@ def trained_rules(options: Options, folder: Path) -> tuple[dict[str, list[Rule]]
     """MeVa's and COLA's rules by label, one a seed, and how far each was trained, or resumed, in ``folder``."""
     rules: dict[str, list[Rule]] = {}
     notes = list(options.notes)
-    loops, steps = MetaValueSettings().loops, ConsistencySettings().steps
     for seed in range(options.seeds):
-        values = logistic_game_network(seed=seed)
-        with tqdm(total=loops, desc=f"MeVa, seed {seed}") as bar:
-            losses = train_meta_value(
-                GAME,
-                values,
-                MetaValueSettings(),
-                seed=seed,
-                checkpoint=folder / f"meva-{seed}.pt",
-                resume=options.resume,
-                progress=partial(advance, bar),
-                until=options.share(loops),
-            )
-        notes.append(f"MeVa, seed {seed}: trained for {len(losses)} of {loops} loops.")
+        values, update = logistic_game_network(seed=seed), logistic_game_network(1, seed=seed)
+        notes.append(trained("MeVa", GAME, values, MetaValueSettings(), seed, folder / f"meva-{seed}.pt", options))
+        notes.append(trained("COLA", GAME, update, ConsistencySettings(), seed, folder / f"cola-{seed}.pt", options))
         for gamma in GAMMAS:
             rules.setdefault(f"meva:{gamma}", []).append(partial(meva, network=values, formulation="V", gamma=gamma))
-        update = logistic_game_network(1, seed=seed, twice_differentiable=True)
-        with tqdm(total=steps, desc=f"COLA, seed {seed}") as bar:
-            losses = train_cola(
-                GAME,
-                update,
-                ConsistencySettings(),
-                seed=seed,
-                checkpoint=folder / f"cola-{seed}.pt",
-                resume=options.resume,
-                progress=partial(advance, bar),
-                until=options.share(steps),
-            )
-        notes.append(f"COLA, seed {seed}: trained for {len(losses)} of {steps} steps.")
         for a in (1.0, 10.0):
             rules.setdefault(f"cola:{a}", []).append(partial(cola, network=update, extrapolation=a))
     return rules, notes

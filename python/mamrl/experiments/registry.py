@@ -11,7 +11,17 @@ from pathlib import Path
 from mamrl.errors import choose
 
 #: modules that define figures, each with a tuple FIGURES
-_MODULES = ("logistic", "iterated", "rules_tournament")
+_MODULES = (
+    "zero_sum",
+    "adaptation",
+    "populations",
+    "dynamics",
+    "two_meta_agents",
+    "logistic",
+    "iterated",
+    "rules_tournament",
+)
+AGENTS = ("tabular", "lstm")
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,8 @@ class Options:
             that it is quick.
         resume: Continue from what an earlier run left in ``out``.
         training: Share of the paper's training of networks; a checkpoint that is already further is used as it is.
+        agent: Of the matrix games' meta-agents: "tabular", in minutes, or the papers' "lstm", in hours.
+        jobs: How many trainings of the matrix games run side by side, each in a process with one thread.
     """
 
     out: Path
@@ -32,11 +44,16 @@ class Options:
     budget: str = "full"
     resume: bool = False
     training: float = 1.0
+    agent: str = "tabular"
+    jobs: int = 1
 
     def __post_init__(self) -> None:
         choose("budget", self.budget, ("quick", "full"))
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, but {self.seeds} was given")
+        choose("agent", self.agent, AGENTS)
+        if self.jobs < 1:
+            raise ValueError(f"jobs must be at least 1, but {self.jobs} was given")
         if not 0 < self.training <= 1:
             raise ValueError(f"training must be in (0, 1], but {self.training} was given")
 

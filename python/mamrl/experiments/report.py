@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from mamrl import __version__
 from mamrl.checkpoint import write_text
@@ -131,15 +130,10 @@ def commit() -> str:
 def command(figure: str, options: Options) -> str:
     """The command line that reproduces a figure."""
     shorter = f" --training {options.training:g}" if options.training < 1 else ""
-    return f"mamrl reproduce {figure} --seeds {options.seeds} --budget {options.budget}{shorter}"
+    agent = f" --agent {options.agent}" if options.agent != "tabular" else ""
+    return f"mamrl reproduce {figure} --seeds {options.seeds} --budget {options.budget}{shorter}{agent}"
 
 
 def mean_over_seeds(values: Sequence[float]) -> float:
     """The mean."""
     return sum(values) / len(values)
-
-
-def advance(bar: tqdm, done: int, total: int, loss: float) -> None:
-    """Moves a training's progress bar."""
-    bar.update(done - bar.n)
-    bar.set_postfix(loss=f"{loss:.3g}", refresh=False)

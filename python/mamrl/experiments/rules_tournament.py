@@ -2,53 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from mamrl.experiments.iterated import ITERATED_SETTINGS
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command, mean_over_seeds
+from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import Iterated2x2
 from mamrl.plotting import pyplot, save_figure
+from mamrl.shaping.cola import ConsistencySettings, cola
 from mamrl.shaping.evaluation import Entrant, Tournament, tournament
 from mamrl.shaping.hola import hola
 from mamrl.shaping.lola import lola_taylor
 from mamrl.shaping.maml import maml_initial_policies
-from mamrl.shaping.meva import meva, train_meta_value
+from mamrl.shaping.meva import ITERATED_SETTINGS, meva
 from mamrl.shaping.naive import naive
 from mamrl.shaping.named import named_game
 from mamrl.shaping.networks import iterated_2x2_network
 from mamrl.shaping.sos import sos
 
 GAMES = ("ipd", "matching-pennies", "chicken")
+#: COLA's network reads extrapolations up to 10, on policies that are surer than those that learning starts from
+CONSISTENCY = ConsistencySettings(policy_init="normal", policy_scale=3.0)
+
+
+def unit_game(name: str) -> tuple[Iterated2x2, float]:
+    """A game with its largest payoff at most the dilemma's, and what its values were divided by for that.
+
+    Chicken's payoffs are thirty times the others'; so divided, one step size and one network serve all games.
+    """
+    game = named_game(name)
+    assert isinstance(game, Iterated2x2)
+    scale = max(1.0, max(abs(payoff) for each in game.payoffs for payoff in each) / 3)
+    first, second = ([payoff / scale for payoff in each] for each in game.payoffs)
+    return Iterated2x2(first, second, game.discount), scale
 
 
 def entrants(game: Iterated2x2, options: Options, seed: int, name: str) -> tuple[dict[str, Entrant], list[str]]:
-    """Who takes part, and why others do not."""
-    # chicken's payoffs are a hundred times the others'
-    step = 2.0 / max(1.0, max(map(abs, game.payoffs[0])) / 3)
-    field = {
-        "naive": Entrant(naive, step),
-        "LOLA": Entrant(partial(lola_taylor, extrapolation=12.5 * step), 12.5 * step),
-        "HOLA2": Entrant(partial(hola, extrapolation=step, order=2), step),
-        "SOS": Entrant(partial(sos, extrapolation=12.5 * step), step),
-    }
+    """Who takes part, and how far the networks among them were trained."""
     initial = maml_initial_policies(
-        game, step_size=step, iterations=2 if options.quick else 40, inner_steps=3, batch=32, seed=seed
+        game, step_size=2.0, iterations=2 if options.quick else 40, inner_steps=3, batch=32, seed=seed
     )
-    field["MAML"] = Entrant(naive, step, initial)
-    notes = ["COLA takes no part: its network is trained for the logistic game only."]
-    checkpoint = options.out / ("meva-3a" if name == "ipd" else "meva-tournament") / f"meva-{seed}.pt"
-    if checkpoint.exists():
-        network = iterated_2x2_network(seed=seed, symmetric=game.symmetric)
-        loops = len(train_meta_value(game, network, ITERATED_SETTINGS, checkpoint=checkpoint, resume=True, until=0))
-        field["MeVa"] = Entrant(partial(meva, network=network, formulation="U", gamma=0.95), 2.0)
-        notes.append(f"MeVa on {name}, seed {seed}: trained for {loops} of {ITERATED_SETTINGS.loops} loops.")
-    else:
-        notes.append(f"MeVa takes no part in {name}, seed {seed}: there is no network at {checkpoint.name}.")
+    value = iterated_2x2_network(seed=seed, symmetric=game.symmetric)
+    update = iterated_2x2_network(5, seed=seed, symmetric=game.symmetric)
+    folder = options.out / "meva-tournament" / "networks"
+    # the dilemma's meta-values are figure 3a's
+    dilemma = name == "ipd"
+    kept = options.out / "meva-3a" / f"meva-{seed}.pt" if dilemma else folder / f"meva-{name}-{seed}.pt"
+    kept_options = replace(options, resume=options.resume or dilemma)
+    notes = [
+        trained(f"MeVa on {name}", game, value, ITERATED_SETTINGS, seed, kept, kept_options),
+        trained(f"COLA on {name}", game, update, CONSISTENCY, seed, folder / f"cola-{name}-{seed}.pt", options),
+    ]
+    field = {
+        "naive": Entrant(naive, 2.0),
+        "LOLA": Entrant(partial(lola_taylor, extrapolation=25.0), 25.0),
+        "HOLA2": Entrant(partial(hola, extrapolation=2.0, order=2), 2.0),
+        "SOS": Entrant(partial(sos, extrapolation=25.0), 2.0),
+        "MAML": Entrant(naive, 2.0, initial),
+        "COLA": Entrant(partial(cola, network=update, extrapolation=10.0), 10.0),
+        "MeVa": Entrant(partial(meva, network=value, formulation="U", gamma=0.95), 2.0),
+    }
     return field, notes
 
 
@@ -64,11 +82,11 @@ def play(options: Options) -> Path:
     rows: list[tuple[object, ...]] = []
     notes = list(options.notes)
     for name, seed in tqdm([(name, seed) for name in GAMES for seed in range(options.seeds)], desc="tournament"):
-        game = named_game(name)
-        assert isinstance(game, Iterated2x2)
+        game, scale = unit_game(name)
         field, said = entrants(game, options, seed, name)
-        notes += [note for note in said if note not in notes]
+        notes += said
         result = tournament(game, field, pairs=pairs, steps=steps, seed=seed)
+        result = replace(result, mean=scale * result.mean, interval=scale * result.interval)
         results.setdefault(name, []).append(result)
         for i, first in enumerate(result.names):
             for j, second in enumerate(result.names):

@@ -108,13 +108,31 @@ def exact_values(payoffs: Tensor, logits: Sequence[Tensor], discount: float) -> 
     Raises:
         ValueError: shapes or dtypes disagree, payoffs are not finite, or the discount is outside [0, 1).
     """
+    # one right-hand side serves all players' rewards
+    return payoffs.flatten(1) @ discounted_occupancy(payoffs, logits, discount).transpose(0, 1)
+
+
+def discounted_occupancy(payoffs: Tensor, logits: Sequence[Tensor], discount: float) -> Tensor:
+    """How much discounted time is spent in every joint action: ``(I - discount P^T)^-1 p_0``.
+
+    Values are linear in it, so that one occupancy serves any payoffs of the same shape.
+
+    Args:
+        payoffs: As in :func:`exact_values`; of it only the shape and the dtype matter.
+        logits: As in :func:`exact_values`.
+        discount: As in :func:`exact_values`.
+
+    Returns:
+        ``(M, prod(A))``, differentiable to any order; every row sums to 1 / (1 - discount).
+
+    Raises:
+        ValueError: as in :func:`exact_values`.
+    """
     check_discount(discount)
     joint = _joint_probabilities(payoffs, logits)
     start, transition = joint[:, 0], joint[:, 1:]
     identity = torch.eye(transition.shape[-1], dtype=joint.dtype, device=joint.device)
-    # one right-hand side (the discounted occupancy) serves all players' rewards
-    occupancy = torch.linalg.solve(identity - discount * transition.transpose(-1, -2), start)
-    return payoffs.flatten(1) @ occupancy.transpose(0, 1)
+    return torch.linalg.solve(identity - discount * transition.transpose(-1, -2), start)
 
 
 def expected_rewards(payoffs: Tensor, logits: Sequence[Tensor], horizon: int) -> Tensor:

@@ -210,16 +210,15 @@ class HalfCheetah:
             seed: a number, which environment i combines with i, or one an environment, which stands alone:
                 environment i then starts as the only environment of a batch with that seed would. None goes
                 on with the next start.
-            mask: (E,) bool, the environments to reset; None resets all.
+            mask: (E,) bool, the environments to reset, and to seed where there is a seed; None means all.
 
         Returns:
             Observations (E, 17) of all environments, and info as in :class:`Step`.
         """
+        chosen = self._mask(mask)
         if seed is not None:
-            if mask is not None:
-                raise ValueError("reset got a seed and a mask: a seed is for all environments")
-            self._seed(seed)
-        self._batch.reset(self._mask(mask))
+            self._seed(seed, chosen)
+        self._batch.reset(chosen)
         return self._give("observations"), self._info()
 
     def step(self, actions: Any) -> Step:
@@ -281,14 +280,14 @@ class HalfCheetah:
         """Frees the simulations; any use afterwards is an error. Closing twice is not."""
         self._batch.close()
 
-    def _seed(self, seed: int | Sequence[int]) -> None:
+    def _seed(self, seed: int | Sequence[int], mask: np.ndarray | None = None) -> None:
         if isinstance(seed, int | np.integer):
-            self._batch.seed([int(seed)] * self.num_envs, list(range(self.num_envs)))
+            self._batch.seed([int(seed)] * self.num_envs, list(range(self.num_envs)), mask)
             return
         seeds = [int(s) for s in seed]
         if len(seeds) != self.num_envs:
             raise ValueError(f"got {len(seeds)} seeds, expected one, or {self.num_envs}")
-        self._batch.seed(seeds, [0] * self.num_envs)
+        self._batch.seed(seeds, [0] * self.num_envs, mask)
 
     def _mask(self, mask: Sequence[bool] | np.ndarray | None) -> np.ndarray | None:
         if mask is None:

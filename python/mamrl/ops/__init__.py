@@ -4,11 +4,13 @@ from mamrl.ops.baseline import linear_baseline
 from mamrl.ops.dice import dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
+from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, tabular_actions
 from mamrl.ops.returns import discounted_returns
 from mamrl.ops.rollout import matrix_game_rollout
 from mamrl.ops.table import table_accumulate, table_lookup
 
 __all__ = [
+    "GameSteps",
     "dice_objective",
     "discounted_returns",
     "gae",
@@ -19,6 +21,8 @@ __all__ = [
     "lstm_recorded",
     "lstm_value",
     "matrix_game_rollout",
+    "matrix_game_steps",
     "table_accumulate",
     "table_lookup",
+    "tabular_actions",
 ]

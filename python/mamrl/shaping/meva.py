@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,12 +20,13 @@ from mamrl.games.differentiable import DifferentiableGame
 from mamrl.ops.quantile_huber import quantile_huber
 from mamrl.shaping.gradients import leaves
 from mamrl.shaping.networks import PairNetwork
-from mamrl.shaping.training import Progress, TrainingState, run_training
+from mamrl.shaping.training import Learner
 
 
 @dataclass(frozen=True)
 class MetaValueSettings:
-    """How a meta-value is trained; the defaults are those of the logistic game (appendix D).
+    """How a meta-value is trained, by algorithm 1 of the paper; the defaults are those of the logistic game
+    (appendix D).
 
     Attributes:
         formulation: "V" or "U".
@@ -45,6 +45,7 @@ class MetaValueSettings:
         learning_rate: Of Adam.
         betas: Of Adam.
         weight_decay: Decoupled, on all parameters.
+        save_every: Loops from one checkpoint to the next.
     """
 
     formulation: str = "V"
@@ -62,6 +63,7 @@ class MetaValueSettings:
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
+    save_every: int = 20
 
     def __post_init__(self) -> None:
         if self.formulation not in ("V", "U"):
@@ -72,6 +74,43 @@ class MetaValueSettings:
             raise ValueError("loops, strides, steps and batch must be at least 1, and explore_steps at least 0")
         if not 0 <= self.trace <= 1 or not 0 <= self.flip_probability <= 1:
             raise ValueError("trace and flip_probability must be in [0, 1]")
+
+    def start(self, game: DifferentiableGame, network: PairNetwork, generator: torch.Generator) -> Learner:
+        """A meta-value that has learned nothing; the network's outputs are its quantiles."""
+        target = copy.deepcopy(network).requires_grad_(False) if self.target_decay is not None else None
+        optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=self.learning_rate,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+
+        def loop() -> float:
+            shape = (self.batch, game.sizes[0])
+            x = draw_policies(shape, self.policy_init, self.policy_scale, generator)
+            explore_gamma = draw_discounts(self.batch, generator)
+            signs: Tensor | None = None
+            if self.explore_steps:
+                flips = torch.rand(2, self.batch, network.units, generator=generator) < self.flip_probability
+                signs = 1 - 2 * flips.to(x.dtype)
+            total = 0.0
+            for stride in range(self.strides):
+                for _ in range(self.explore_steps):
+                    x = x + self.step_size * network.own_gradient(x, explore_gamma, signs)[0]
+                # without exploration there is but one draw of discounts a loop
+                gamma = draw_discounts(self.batch, generator) if stride or self.explore_steps else explore_gamma
+                loss = _stride_loss(network, target, game, self, x, gamma)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                if target is not None and self.target_decay is not None:
+                    target.weights.lerp_(network.weights.detach(), 1 - self.target_decay)
+                total += loss.item()
+            return total / self.strides
+
+        networks = {"network": network} if target is None else {"network": network, "target": target}
+        return Learner(loop, networks, optimizer, generator)
 
 
 #: the settings of the iterated prisoner's dilemma (appendix E)
@@ -118,7 +157,7 @@ def lambda_targets(rewards: Tensor, following: Tensor, gamma: Tensor, trace: flo
 
 def follow(
     network: PairNetwork, game: DifferentiableGame, formulation: str, x: Tensor, gamma: Tensor
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """The direction that agents with meta-values follow.
 
     Args:
@@ -129,12 +168,14 @@ def follow(
         gamma: ``(2, B)`` their discounts.
 
     Returns:
-        The direction ``(2, B, D)``, and the game's values ``(2, B)`` where they came with it.
+        The direction ``(2, B, D)``, the network's outputs ``(2, B, Q)``, and the game's values ``(2, B)`` where
+        they came with it.
     """
+    slope, outputs = network.own_gradient(x, gamma)
     if formulation == "V":
-        return network.own_gradient(x, gamma), None
+        return slope, outputs, None
     values, naive = game.values_and_gradients((x[0], x[1]))
-    return torch.stack(naive) + gamma.unsqueeze(-1) * network.own_gradient(x, gamma), values
+    return torch.stack(naive) + gamma.unsqueeze(-1) * slope, outputs, values
 
 
 def draw_discounts(batch: int, generator: torch.Generator) -> Tensor:
@@ -149,6 +190,11 @@ def draw_policies(size: tuple[int, int], init: str, scale: float, generator: tor
     return scale * (2 * torch.rand(2, *size, generator=generator) - 1)
 
 
+def _over_time(each: list[Tensor]) -> Tensor:
+    """``(2, k * B, ...)`` of k tensors ``(2, B, ...)``."""
+    return torch.cat(each, 1)
+
+
 def _stride_loss(
     network: PairNetwork,
     target_network: PairNetwork | None,
@@ -158,113 +204,32 @@ def _stride_loss(
     gamma: Tensor,
 ) -> Tensor:
     """Quantile loss along ``steps`` on-policy steps from x."""
-    states, values = [x], []
-    for _ in range(settings.steps):
-        direction, value = follow(network, game, settings.formulation, states[-1], gamma)
+    count = settings.steps
+    states, outputs, values = [x], [], []
+    for _ in range(count):
+        direction, output, value = follow(network, game, settings.formulation, states[-1], gamma)
+        outputs.append(output)
         values.append(value)
         states.append(states[-1] + settings.step_size * direction)
-    count = settings.steps
-    path = torch.stack(states)
-
-    def evaluate(model: PairNetwork, part: Tensor) -> Tensor:
-        # one pass over all states: time becomes part of the batch
-        steps = part.shape[0]
-        flat = part.transpose(0, 1).flatten(1, 2)
-        outputs: Tensor = model(flat, gamma.repeat(1, steps))
-        return outputs.unflatten(1, (steps, -1)).transpose(0, 1)
-
+    path = _over_time(states)
+    last = states[-1]
+    # all states in one pass: time becomes part of the batch
+    discounts = gamma.repeat(1, count)
+    current = network(path[:, : -x.shape[1]], discounts, _over_time(outputs)).unflatten(1, (count, -1)).transpose(0, 1)
     if settings.formulation == "V":
-        flat = path[:-1].transpose(0, 1).flatten(1, 2)
-        rewards = game.values((flat[0], flat[1])).unflatten(1, (count, -1)).transpose(0, 1)
+        rewards = (
+            game.values((path[0, : -x.shape[1]], path[1, : -x.shape[1]])).unflatten(1, (count, -1)).transpose(0, 1)
+        )
     else:
-        final = game.values((path[-1, 0], path[-1, 1]))
-        rewards = torch.stack([*(value for value in values[1:] if value is not None), final])
+        rewards = torch.stack([*(value for value in values[1:] if value is not None), game.values((last[0], last[1]))])
     if target_network is None:
-        predicted = evaluate(network, path)
-        current, following = predicted[:-1], predicted[1:]
+        following = torch.cat([current[1:], network(last, gamma).unsqueeze(0)])
     else:
-        current = evaluate(network, path[:-1])
         with torch.no_grad():
-            following = evaluate(target_network, path[1:])
+            following = target_network(path[:, x.shape[1] :], discounts).unflatten(1, (count, -1)).transpose(0, 1)
     targets = lambda_targets(rewards, following, gamma, settings.trace)
     # mean over time and pairs, sum over the players, who share their weights
     return quantile_huber(current, targets).mean(dim=(0, 2)).sum()
-
-
-def train_meta_value(
-    game: DifferentiableGame,
-    network: PairNetwork,
-    settings: MetaValueSettings,
-    *,
-    seed: int = 0,
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    until: int | None = None,
-) -> list[float]:
-    """Trains ``network`` in place by algorithm 1 of the paper.
-
-    Args:
-        game: Of two players with policies of one size.
-        network: Its outputs are the quantiles; see :mod:`mamrl.shaping.networks`.
-        settings: The algorithm's.
-        seed: Of policies, discounts and exploration.
-        checkpoint: Where the state is saved now and then, and at the end.
-        resume: Continue from ``checkpoint`` where it exists; the result equals the unbroken run's.
-        progress: Called with (loops done, loops in all, loss) after every loop.
-        until: Stop, with a checkpoint, after this many loops in all.
-
-    Returns:
-        The mean loss of every loop.
-
-    Raises:
-        ValueError: the game is not one of two players with policies of one size.
-        DivergenceError: a loss or parameter is not finite; names the loop and the last good checkpoint.
-    """
-    if game.num_players != 2 or game.sizes[0] != game.sizes[1]:
-        raise ValueError(
-            f"meta-values need two players with policies of one size, but {type(game).__name__} has {game.sizes}"
-        )
-    target = copy.deepcopy(network).requires_grad_(False) if settings.target_decay is not None else None
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=settings.learning_rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-    generator = torch.Generator().manual_seed(seed)
-    learned: list[Tensor] = list(network.parameters())
-    averaged: list[Tensor] = list(target.parameters()) if target is not None else []
-
-    def loop() -> float:
-        shape = (settings.batch, game.sizes[0])
-        x = draw_policies(shape, settings.policy_init, settings.policy_scale, generator)
-        explore_gamma = draw_discounts(settings.batch, generator)
-        signs: Tensor | None = None
-        if settings.explore_steps:
-            flips = torch.rand(2, settings.batch, network.units, generator=generator) < settings.flip_probability
-            signs = 1 - 2 * flips.to(x.dtype)
-        total = 0.0
-        for stride in range(settings.strides):
-            for _ in range(settings.explore_steps):
-                x = x + settings.step_size * network.own_gradient(x, explore_gamma, signs)
-            # without exploration there is but one draw of discounts a loop
-            gamma = draw_discounts(settings.batch, generator) if stride or settings.explore_steps else explore_gamma
-            loss = _stride_loss(network, target, game, settings, x, gamma)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            if settings.target_decay is not None:
-                torch._foreach_lerp_(averaged, learned, 1 - settings.target_decay)
-            total += loss.item()
-        return total / settings.strides
-
-    modules: dict[str, torch.nn.Module] = (
-        {"network": network} if target is None else {"network": network, "target": target}
-    )
-    state = TrainingState(modules, optimizer, generator)
-    return run_training(loop, state, settings.loops, file=checkpoint, resume=resume, progress=progress, until=until)
 
 
 def meva(
@@ -282,7 +247,7 @@ def meva(
         game: Of two players.
         params: For each player ``(B, D)``.
         step_size: Of the update; the meta-value holds for the one it was trained with.
-        network: Trained by :func:`train_meta_value`.
+        network: Trained by :func:`mamrl.shaping.training.train` with :class:`MetaValueSettings`.
         formulation: "V" or "U".
         gamma: How far both players, or each, look ahead; in the U form a player with 0 is a naive learner.
 
@@ -295,9 +260,8 @@ def meva(
     gammas = (gamma, gamma) if isinstance(gamma, (int, float)) else gamma
     if len(gammas) != 2 or not all(0 <= g < 1 for g in gammas):
         raise ValueError(f"gamma must be in [0, 1) for each of two players, but {gamma} was given")
-    if game.num_players != 2:
-        raise ValueError(f"meta-values need two players, but {type(game).__name__} has {game.num_players}")
+    network.check_game(game)
     x = torch.stack(leaves(game, params, step_size)).detach()
     discount = torch.tensor(gammas, dtype=x.dtype).unsqueeze(-1).expand(x.shape[:2])
-    direction, _ = follow(network, game, formulation, x, discount)
+    direction, *_ = follow(network, game, formulation, x, discount)
     return tuple(step_size * direction)

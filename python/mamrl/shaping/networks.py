@@ -10,164 +10,87 @@ a learned map of its own first.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mamrl.ops.gelu import gelu
+from mamrl import reference
+from mamrl.games.differentiable import DifferentiableGame
+from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
+from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, pair_layers, split_pair_weights
 
-
-class Dense(nn.Module):
-    """An affine map, optionally normalised (layer norm, Ba et al. 2016), then GELU or tanh or nothing."""
-
-    def __init__(self, inputs: int, outputs: int, *, norm: bool = False, activation: str = "gelu") -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.norm = nn.LayerNorm(outputs, eps=1e-6) if norm else None
-        self.activation = activation
-        # the fused kernel is differentiable once; COLA differentiates its network twice
-        self.fused = True
-
-    def reset(self, generator: torch.Generator) -> None:
-        """LeCun-normal weights, zero biases."""
-        with torch.no_grad():
-            self.weight.normal_(0.0, 1 / math.sqrt(self.weight.shape[1]), generator=generator)
-
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Maps ``(R, inputs)``; with ``beside``, the inputs are x and beside side by side."""
-        if beside is None:
-            y = F.linear(x, self.weight, self.bias)
-        else:
-            # no concatenation: nothing flows back into a detached half
-            left, right = self.weight.split([x.shape[-1], beside.shape[-1]], 1)
-            y = torch.addmm(F.linear(beside, right, self.bias), x, left.t())
-        if self.norm is not None:
-            y = self.norm(y)
-        if self.activation == "gelu":
-            return gelu(y) if self.fused else F.gelu(y, approximate="tanh")
-        return torch.tanh(y) if self.activation == "tanh" else y
-
-
-class GatedBlock(nn.Module):
-    """A gated residual block (Srivastava et al. 2015): ``s(G) x + (1 - s(G)) H(gelu(X(x)))``.
-
-    Each unit has a gate, which starts at 1/2.
-    """
-
-    def __init__(self, units: int) -> None:
-        super().__init__()
-        self.inner = Dense(units, units)
-        self.outer = Dense(units, units, activation="none")
-        self.gate = nn.Parameter(torch.zeros(units))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(R, units)`` to the same shape."""
-        return torch.lerp(self.outer(self.inner(x)), x, torch.sigmoid(self.gate))
-
-
-class ScalarEncoder(nn.Module):
-    """Represents a scalar policy with its discount: ``[x / 10, gamma]`` -> GELU -> gated block -> GELU."""
-
-    def __init__(self, units: int, policy_scale: float = 10.0) -> None:
-        super().__init__()
-        self.policy_scale = policy_scale
-        self.layers = nn.Sequential(Dense(2, units), GatedBlock(units), Dense(units, units))
-
-    def forward(self, x: Tensor, gamma: Tensor) -> Tensor:
-        """Policies ``(R, 1)`` and discounts ``(R, 1)`` to ``(R, units)``."""
-        encoded: Tensor = self.layers(torch.cat([x / self.policy_scale, gamma], -1))
-        return encoded
-
-
-class PolicyEncoder(nn.Module):
-    """Represents a policy of logits with its discount: both embedded apart, joined, then gated blocks."""
-
-    def __init__(self, policy_size: int, units: int, blocks: int) -> None:
-        super().__init__()
-        self.policy = nn.Sequential(Dense(policy_size, units), Dense(units, units, norm=True))
-        self.gamma = Dense(1, units)
-        self.join = Dense(2 * units, units, norm=True)
-        self.blocks = nn.Sequential(*(GatedBlock(units) for _ in range(blocks)))
-
-    def forward(self, x: Tensor, gamma: Tensor) -> Tensor:
-        """Logits ``(R, D)`` and discounts ``(R, 1)`` to ``(R, units)``."""
-        encoded: Tensor = self.blocks(self.join(self.policy(torch.sigmoid(x)), self.gamma(gamma)))
-        return encoded
+#: the signals that a network starts from
+POLICY, DISCOUNT = 0, 1
 
 
 class PairNetwork(nn.Module):
     """Outputs for each player of a pair, from both players' policies and discounts.
 
     Args:
-        encoder: Maps one player's policy and discount to ``units`` numbers.
-        units: Width of every layer.
-        blocks: Gated blocks after the players' representations are joined.
-        outputs: Numbers a player gets: quantiles of a meta-value, or 1.
-        norm: Layer norms where the encoder's output is joined and before the last nonlinearity.
-        symmetric: False gives each player a learned map of its own between the encoder and the join.
-        twice_differentiable: Do without the fused kernels, which have first derivatives only.
+        layers: See :class:`mamrl.pair_layers.PairLayer`; the last gives the outputs.
+        policy_size: Parameters of a policy.
+        policy_scale: What policies are divided by before the first layer; None for logits, which pass the
+            logistic function.
         seed: Of the initial weights.
     """
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        *,
-        units: int,
-        blocks: int,
-        outputs: int,
-        norm: bool,
-        symmetric: bool = True,
-        twice_differentiable: bool = False,
-        seed: int = 0,
+        self, layers: Sequence[PairLayer], policy_size: int, *, policy_scale: float | None, seed: int = 0
     ) -> None:
         super().__init__()
-        self.units = units
-        self.encoder = encoder
-        self.role = None if symmetric else nn.Parameter(torch.eye(units).repeat(2, 1, 1))
-        self.join = Dense(2 * units, units, norm=norm)
-        self.blocks = nn.Sequential(*(GatedBlock(units) for _ in range(blocks)))
-        self.last = Dense(units, units, norm=norm, activation="tanh")
-        self.head = Dense(units, outputs, activation="none")
-        generator = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, Dense):
-                module.fused = not twice_differentiable
-                module.reset(generator)
+        self.fields = [int(number) for layer in layers for number in layer]
+        self.policy_size = policy_size
+        self.policy_scale = policy_scale
+        self.outputs, self.units = layers[-1].units, layers[-2].units
+        shapes = [shape for _, each in pair_layers(self.fields, policy_size) for shape in each.values()]
+        self.weights = nn.Parameter(torch.zeros(sum(math.prod(shape) for shape in shapes)))
+        self.reset(torch.Generator().manual_seed(seed))
 
-    def features(self, x: Tensor, gamma: Tensor, *, own_only: bool = False) -> Tensor:
-        """The last nonlinearity's output.
+    def split(self) -> list[dict[str, Tensor]]:
+        """Views of the weights, by layer and name."""
+        return split_pair_weights(self.weights, self.fields, self.policy_size)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """LeCun-normal weights, zero biases, gates at 1/2, and roles that are the identity."""
+        for layer in self.split():
+            weight = layer["weight"]
+            if weight.dim() == 3:
+                weight.copy_(torch.eye(weight.shape[-1]))
+            else:
+                weight.normal_(0.0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+            if "norm_weight" in layer:
+                layer["norm_weight"].fill_(1.0)
+
+    def check_game(self, game: DifferentiableGame) -> None:
+        """Raises ValueError unless the game has two players with policies of the size that the network reads."""
+        if game.num_players != 2 or set(game.sizes) != {self.policy_size}:
+            raise ValueError(
+                f"a network over pairs needs two players with policies of {self.policy_size} parameters, but "
+                f"{type(game).__name__} has policies of {game.sizes}"
+            )
+
+    def _told(self, x: Tensor) -> Tensor:
+        """What the first layer is told of the policies."""
+        return torch.sigmoid(x) if self.policy_scale is None else x / self.policy_scale
+
+    def forward(self, x: Tensor, gamma: Tensor, outputs: Tensor | None = None) -> Tensor:
+        """Outputs ``(2, B, outputs)`` for ``x`` ``(2, B, D)`` and ``gamma`` ``(2, B)``.
 
         Args:
-            x: ``(2, B, D)`` both players' policies.
-            gamma: ``(2, B)`` both players' discounts.
-            own_only: Cut the gradient from a player's output to the other player's policy.
-
-        Returns:
-            ``(2, B, units)``.
+            x: Policies. Where they require grad the result is differentiable in them and in the weights to any
+                order, in plain torch; otherwise once in the weights, by a kernel.
+            gamma: Discounts.
+            outputs: What :meth:`own_gradient` gave, not to be computed again.
         """
-        batch = x.shape[1]
-        z: Tensor = self.encoder(x.flatten(0, 1), gamma.reshape(-1, 1))
-        pair = z.view(2, batch, self.units)
-        if self.role is not None:
-            pair = pair @ self.role
-        other = pair.flip(0).flatten(0, 1)
-        joined = self.join(pair.flatten(0, 1), other.detach() if own_only else other)
-        features: Tensor = self.last(self.blocks(joined))
-        return features.view(2, batch, self.units)
+        if x.requires_grad or x.device.type != "cpu":
+            return reference.pair_network(self.weights, self.fields, self._told(x), gamma)
+        return pair_network(self.weights, self.fields, self._told(x), gamma, outputs)
 
-    def forward(self, x: Tensor, gamma: Tensor) -> Tensor:
-        """Outputs ``(2, B, outputs)`` for ``x`` ``(2, B, D)`` and ``gamma`` ``(2, B)``."""
-        outputs: Tensor = self.head(self.features(x, gamma))
-        return outputs
-
-    def own_gradient(self, x: Tensor, gamma: Tensor, signs: Tensor | None = None) -> Tensor:
+    def own_gradient(self, x: Tensor, gamma: Tensor, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Each player's mean output differentiated in its own policy.
-
-        One backward pass of the sum of both players' outputs serves both, exactly: with the other's half of
-        the join detached, player i's policy reaches player i's output only.
 
         Args:
             x: ``(2, B, D)``.
@@ -175,23 +98,55 @@ class PairNetwork(nn.Module):
             signs: ``(2, B, units)`` of +1 and -1 on the last nonlinearity's units (exploration, section 4.3).
 
         Returns:
-            ``(2, B, D)`` without a graph.
+            The gradient ``(2, B, D)`` and the outputs ``(2, B, outputs)`` of the network without signs, both
+            without a graph.
         """
-        x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            features = self.features(x, gamma, own_only=True)
-        # the head is linear, so its mean's gradient is a constant vector
-        slope = self.head.weight.detach().mean(0).expand_as(features)
-        (gradient,) = torch.autograd.grad(features, x, slope if signs is None else slope * signs)
-        return gradient
+        told = self._told(x.detach())
+        run = pair_network_own_gradient if x.device.type == "cpu" else reference.pair_network_own_gradient
+        outputs, gradient = run(self.weights, self.fields, told, gamma, signs)
+        slope = told * (1 - told) if self.policy_scale is None else 1 / self.policy_scale
+        return gradient * slope, outputs
 
 
-def logistic_game_network(outputs: int = 16, seed: int = 0, **options: bool) -> PairNetwork:
+class _Stack:
+    """Layers in the making; every method returns the new signal's number."""
+
+    def __init__(self, units: int) -> None:
+        self.units = units
+        self.layers: list[PairLayer] = []
+
+    def add(self, source: int, **options: Any) -> int:
+        self.layers.append(PairLayer(source, options.pop("units", self.units), **options))
+        return len(self.layers) + 1
+
+    def gated_block(self, source: int) -> int:
+        """``s(G) x + (1 - s(G)) H(gelu(X(x)))``."""
+        return self.add(self.add(source), activation=NO_ACTIVATION, skip=source)
+
+    def pair(self, own: int, *, blocks: int, norm: bool, symmetric: bool, outputs: int) -> list[PairLayer]:
+        """From a player's representation to its outputs."""
+        if not symmetric:
+            own = self.add(own, activation=NO_ACTIVATION, roles=True)
+        joined = self.add(own, beside=own, swapped=True, norm=norm)
+        for _ in range(blocks):
+            joined = self.gated_block(joined)
+        self.add(self.add(joined, activation=TANH, norm=norm), units=outputs, activation=NO_ACTIVATION)
+        return self.layers
+
+
+def logistic_game_network(outputs: int = 16, seed: int = 0, *, symmetric: bool = True) -> PairNetwork:
     """The logistic game's network: 64 units; 34,576 parameters with 16 outputs, 33,601 with one (COLA)."""
-    return PairNetwork(ScalarEncoder(64), units=64, blocks=1, outputs=outputs, norm=False, seed=seed, **options)
+    stack = _Stack(64)
+    own = stack.add(stack.gated_block(stack.add(POLICY, beside=DISCOUNT)))
+    layers = stack.pair(own, blocks=1, norm=False, symmetric=symmetric, outputs=outputs)
+    return PairNetwork(layers, 1, policy_scale=10.0, seed=seed)
 
 
-def iterated_2x2_network(outputs: int = 32, seed: int = 0, **options: bool) -> PairNetwork:
+def iterated_2x2_network(outputs: int = 32, seed: int = 0, *, symmetric: bool = True) -> PairNetwork:
     """The network of the iterated 2x2 games: 128 units; 237,600 parameters when symmetric."""
-    encoder = PolicyEncoder(5, 128, 2)
-    return PairNetwork(encoder, units=128, blocks=2, outputs=outputs, norm=True, seed=seed, **options)
+    stack = _Stack(128)
+    policy = stack.add(stack.add(POLICY), norm=True)
+    own = stack.add(policy, beside=stack.add(DISCOUNT), norm=True)
+    own = stack.gated_block(stack.gated_block(own))
+    layers = stack.pair(own, blocks=2, norm=True, symmetric=symmetric, outputs=outputs)
+    return PairNetwork(layers, 5, policy_scale=None, seed=seed)

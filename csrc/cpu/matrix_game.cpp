@@ -1,0 +1,212 @@
+// Matrix games as environments: checks and allocation. The loops are in csrc/cpu/simd/matrix_game.cpp.
+#include <torch/csrc/stable/library.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "common/check.h"
+#include "common/table.h"
+#include "cpu/columns.h"
+#include "cpu/simd.h"
+#include "cpu/tasks.h"
+
+namespace mamrl {
+namespace {
+
+constexpr int64_t kLongestEpisode = (int64_t{1} << 31) - 2;
+
+Autoreset autoreset_named(const std::string& name) {
+  if (name == "next-step") return Autoreset::kNextStep;
+  if (name == "same-step") return Autoreset::kSameStep;
+  MAMRL_CHECK(name == "disabled", "autoreset is '", name, "', expected 'next-step', 'same-step' or 'disabled'");
+  return Autoreset::kDisabled;
+}
+
+void check_index_dtype(const char* name, const Tensor& t) {
+  MAMRL_CHECK_TYPE(t.scalar_type() == ScalarType::Long || t.scalar_type() == ScalarType::Byte, name, " is ",
+                   dtype_text(t.scalar_type()), ", expected torch.int64 or torch.uint8");
+}
+
+// Calls f<Index>() by the dtype of a checked tensor of indices.
+template <class F>
+auto dispatch_index(const Tensor& t, F&& f) {
+  return t.scalar_type() == ScalarType::Byte ? f.template operator()<uint8_t>() : f.template operator()<int64_t>();
+}
+
+template <class Index>
+int64_t first_outside(const Index* values, int64_t count, int64_t size) {
+  int64_t signs = 0;
+  for (int64_t i = 0; i < count; ++i) signs |= outside(values[i], size);
+  if (signs >= 0) return count;
+  int64_t first = 0;
+  while (outside(values[first], size) >= 0) ++first;
+  return first;
+}
+
+template <class Index>
+void check_below(const char* name, const Tensor& t, int64_t size) {
+  const Index* values = t.const_data_ptr<Index>();
+  const int64_t first = first_outside(values, t.numel(), size);
+  MAMRL_CHECK(first == t.numel(), name, " holds ", int64_t{values[first]}, ", expected at least 0 and below ", size);
+}
+
+// Runs a kernel that says whether all that it read was in range.
+template <class Op, class Kernel>
+bool all_in_range(const Op& op, int64_t rows, Kernel kernel) {
+  std::atomic<bool> in_range{true};
+  for_column_blocks(rows, op.columns, kColumnBlock, [&](int64_t begin, int64_t end) {
+    if (!kernel(op, begin, end)) in_range.store(false, std::memory_order_relaxed);
+  });
+  return in_range.load();
+}
+
+template <class T>
+bool run(const GameColumns<T, uint8_t>& op) {
+  return all_in_range(op, op.horizon * op.players, simd_kernels<T>().game_steps_small);
+}
+
+template <class T>
+bool run(const GameColumns<T, int64_t>& op) {
+  return all_in_range(op, op.horizon * op.players, simd_kernels<T>().game_steps);
+}
+
+template <class T>
+bool run(const TabularColumns<T, uint8_t>& op) {
+  return all_in_range(op, 1, simd_kernels<T>().tabular_actions_small);
+}
+
+template <class T>
+bool run(const TabularColumns<T, int64_t>& op) {
+  return all_in_range(op, 1, simd_kernels<T>().tabular_actions);
+}
+
+void check_elapsed(const Tensor& elapsed, int64_t horizon, int64_t length, int64_t most, Autoreset autoreset) {
+  const int32_t* counts = elapsed.const_data_ptr<int32_t>();
+  for (int64_t env = 0; env < elapsed.numel(); ++env) {
+    if (counts[env] >= 0 && counts[env] <= most) continue;
+    MAMRL_CHECK(autoreset == Autoreset::kDisabled && counts[env] >= 0 && counts[env] <= length, "elapsed holds ",
+                counts[env], ", expected 0 to ", most);
+    MAMRL_CHECK(false, "environment ", env, " has played ", counts[env], " of the ", length,
+                " steps of its episode, so it cannot play ", horizon,
+                " more: reset it first, or choose another autoreset than 'disabled'");
+  }
+}
+
+void check_output(const char* name, const Tensor& t, ScalarType dtype, std::initializer_list<int64_t> shape) {
+  check_dtype(name, t, dtype, "the results");
+  check_shape(name, t, shape);
+  MAMRL_CHECK(t.is_contiguous(), name, " is not row-major, expected memory that can be written in order");
+}
+
+void matrix_game_steps(const Tensor& payoffs_, const Tensor& actions_, const Tensor& elapsed_, int64_t length,
+                       std::string autoreset_name, Tensor states, Tensor final_states, Tensor rewards,
+                       Tensor truncations, Tensor after) {
+  const Tensor payoffs = row_major(payoffs_), actions = row_major(actions_), elapsed = row_major(elapsed_);
+  check_floating("payoffs", payoffs);
+  const int64_t players = payoffs.dim() > 0 ? payoffs.size(0) : 0;
+  MAMRL_CHECK(players >= 1 && players <= kMostPlayers && payoffs.dim() == players + 1 && payoffs.numel() > 0,
+              "payoffs has shape ", shape_text(payoffs), ", expected (n, A_1, ..., A_n) with n from 1 to ",
+              kMostPlayers);
+  check_index_dtype("actions", actions);
+  MAMRL_CHECK(actions.dim() == 3 && actions.size(0) == players, "actions has shape ", shape_text(actions),
+              ", expected (n, T, E) with n = ", players, " as payoffs");
+  const int64_t horizon = actions.size(1), columns = actions.size(2), joint_actions = payoffs.numel() / players;
+  MAMRL_CHECK(actions.scalar_type() == ScalarType::Long || joint_actions < 256,
+              "actions is torch.uint8, which cannot hold the ", joint_actions + 1,
+              " states of this game; expected torch.int64");
+  MAMRL_CHECK_TYPE(elapsed.scalar_type() == ScalarType::Int, "elapsed is ", dtype_text(elapsed.scalar_type()),
+                   ", expected torch.int32");
+  check_shape("elapsed", elapsed, {columns});
+  MAMRL_CHECK(length >= 0 && length <= kLongestEpisode, "episode_length is ", length, ", expected 0 to 2^31 - 2");
+  const Autoreset autoreset = autoreset_named(autoreset_name);
+
+  const bool keeps_final = autoreset == Autoreset::kSameStep;
+  check_output("states", states, actions.scalar_type(), {players, horizon, columns});
+  if (keeps_final) check_output("final_states", final_states, actions.scalar_type(), {players, horizon, columns});
+  check_output("rewards", rewards, payoffs.scalar_type(), {players, horizon, columns});
+  check_output("truncations", truncations, ScalarType::Bool, {horizon, columns});
+  check_output("elapsed_after", after, ScalarType::Int, {columns});
+  for (const Tensor* large : {&states, &final_states, &rewards}) {
+    prefer_huge_pages(large->data_ptr(), large->numel() * large->element_size());
+  }
+  const int32_t* counts = elapsed.const_data_ptr<int32_t>();
+  std::copy(counts, counts + columns, after.mutable_data_ptr<int32_t>());
+  dispatch_floating(payoffs, [&]<class T>() {
+    dispatch_index(actions, [&]<class Index>() {
+      GameColumns<T, Index> op{};
+      op.players = players;
+      op.horizon = horizon;
+      op.columns = columns;
+      for (int64_t p = 0; p < players; ++p) op.action_counts[p] = payoffs.size(p + 1);
+      op.joint_actions = joint_actions;
+      op.payoffs = payoffs.const_data_ptr<T>();
+      op.actions = actions.const_data_ptr<Index>();
+      op.states = states.mutable_data_ptr<Index>();
+      op.final_states = keeps_final ? final_states.mutable_data_ptr<Index>() : nullptr;
+      op.rewards = rewards.mutable_data_ptr<T>();
+      op.truncations = truncations.mutable_data_ptr<bool>();
+      op.elapsed = after.mutable_data_ptr<int32_t>();
+      op.length = static_cast<int32_t>(length);
+      op.autoreset = autoreset;
+      if (run(op)) return;
+      check_elapsed(elapsed, horizon, length, op.most_elapsed(), autoreset);
+      for (int64_t p = 0; p < players; ++p) {
+        const Index* own = op.actions + p * horizon * columns;
+        const int64_t first = first_outside(own, horizon * columns, op.action_counts[p]);
+        MAMRL_CHECK(first == horizon * columns, "actions holds ", int64_t{own[first]}, " for player ", p,
+                    " in environment ", first % columns, ", expected at least 0 and below ", op.action_counts[p]);
+      }
+    });
+  });
+}
+
+Tensor tabular_actions(const Tensor& probabilities_, const Tensor& states_, const std::optional<Tensor>& rows_,
+                       const std::optional<Tensor>& seeds_, const std::optional<Tensor>& clocks_, int64_t player) {
+  const Tensor probabilities = row_major(probabilities_), states = row_major(states_);
+  const auto rows = row_major(rows_), seeds = row_major(seeds_), clocks = row_major(clocks_);
+  check_floating("probabilities", probabilities);
+  MAMRL_CHECK(probabilities.dim() == 3 && probabilities.numel() > 0, "probabilities has shape ",
+              shape_text(probabilities), ", expected (R, S, A) with none of them 0");
+  check_index_dtype("states", states);
+  MAMRL_CHECK(states.dim() == 1, "states has shape ", shape_text(states), ", expected (E,)");
+  MAMRL_CHECK(player >= 0 && player < kMostPlayers, "player is ", player, ", expected 0 to ", kMostPlayers - 1);
+  MAMRL_CHECK(seeds.has_value() == clocks.has_value(),
+              "one of seeds and clocks is missing, expected both, or neither where nothing is random");
+  for (const auto& [name, tensor] :
+       {std::pair{"rows", &rows}, std::pair{"seeds", &seeds}, std::pair{"clocks", &clocks}}) {
+    if (!*tensor) continue;
+    check_dtype(name, **tensor, ScalarType::Long, "an index");
+    check_shape(name, **tensor, {states.size(0)});
+  }
+  const Tensor actions = empty_row_major(states);
+  dispatch_floating(probabilities, [&]<class T>() {
+    dispatch_index(states, [&]<class Index>() {
+      TabularColumns<T, Index> op{};
+      op.columns = states.size(0);
+      op.num_rows = probabilities.size(0);
+      op.num_states = probabilities.size(1);
+      op.num_actions = probabilities.size(2);
+      op.player = player;
+      op.probabilities = probabilities.const_data_ptr<T>();
+      op.states = states.const_data_ptr<Index>();
+      op.rows = data_or_null<int64_t>(rows);
+      op.seeds = data_or_null<int64_t>(seeds);
+      op.clocks = data_or_null<int64_t>(clocks);
+      op.actions = actions.mutable_data_ptr<Index>();
+      if (run(op)) return;
+      check_below<Index>("states", states, probabilities.size(1));
+      if (rows) check_below<int64_t>("rows", *rows, probabilities.size(0));
+    });
+  });
+  return actions;
+}
+
+}  // namespace
+}  // namespace mamrl
+
+STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
+  m.impl("matrix_game_steps", TORCH_BOX(&mamrl::matrix_game_steps));
+  m.impl("tabular_actions", TORCH_BOX(&mamrl::tabular_actions));
+}

@@ -1,0 +1,54 @@
+"""Trains the networks that figures are drawn with, or takes up what an earlier run left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mamrl.experiments.registry import Options
+from mamrl.games.differentiable import DifferentiableGame
+from mamrl.shaping.networks import PairNetwork
+from mamrl.shaping.training import Settings, train
+
+
+def trained(
+    name: str,
+    game: DifferentiableGame,
+    network: PairNetwork,
+    settings: Settings,
+    seed: int,
+    checkpoint: Path,
+    options: Options,
+) -> str:
+    """Trains a network in place for as long as the options say.
+
+    Args:
+        name: What is learned, for the progress bar.
+        game: See :func:`mamrl.shaping.training.train`.
+        network: Likewise.
+        settings: Likewise.
+        seed: Likewise.
+        checkpoint: Likewise; with ``options.resume`` one that is already further is used as it is.
+        options: The share of the training, and whether to resume.
+
+    Returns:
+        A sentence that says how far the network was trained.
+    """
+    with tqdm(total=settings.loops, desc=f"{name}, seed {seed}") as bar:
+
+        def advance(done: int, total: int, loss: float) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
+
+        losses = train(
+            game,
+            network,
+            settings,
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=options.resume,
+            progress=advance,
+            until=options.share(settings.loops),
+        )
+    return f"{name}, seed {seed}: trained for {len(losses)} of {settings.loops} loops."

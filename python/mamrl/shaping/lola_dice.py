@@ -1,0 +1,142 @@
+"""LOLA-DiCE (Foerster et al. 2018c): opponent shaping from sampled trajectories.
+
+A learner simulates ``lookahead`` policy-gradient steps of its opponents, samples under the parameters that they would
+then have, and ascends the DiCE objective of that return through the simulated steps. Its own parameters stay fixed
+meanwhile, which is what sets it apart from the chain of joint policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mamrl.estimators import inner_objective
+from mamrl.games.matrix import MatrixGame
+from mamrl.inner import policy_gradients
+from mamrl.meta import Chain, Sampler, joint_log_probs
+from mamrl.policies import Policy
+from mamrl.rollouts import Trajectories, play, random_keys
+
+
+def lookahead_objective(
+    chain: Chain,
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    sampler: Sampler,
+    player: int = 0,
+) -> tuple[Tensor, list[Trajectories]]:
+    """A player's DiCE objective after ``chain.lookahead`` simulated steps of all others.
+
+    Args:
+        chain: K, T, discount, the inner objective, the opponents' ``peer_lr`` and ``lookahead``.
+        game: the game that is played.
+        policies: each agent's.
+        parameters: each agent's rows (M, P_a); the player's are what the objective is differentiated in.
+        sampler: (simulated steps so far, joint parameters) -> trajectories.
+        player: who looks ahead.
+
+    Returns:
+        The objective (M,), whose gradient in the player's rows is its LOLA-DiCE update, and what was sampled.
+    """
+    rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
+    opponents = [agent for agent in range(len(rows)) if agent != player]
+    sampled = []
+    for simulated in range(chain.lookahead + 1):
+        trajectories = sampler(simulated, rows)
+        sampled.append(trajectories)
+        log_probs = joint_log_probs(policies, rows, trajectories)
+        if simulated < chain.lookahead:
+            step = chain.inner_step
+            gradients = policy_gradients(step, rows, log_probs, trajectories, game.num_states, True, opponents)
+            for agent, gradient in zip(opponents, gradients, strict=True):
+                rows[agent] = rows[agent] + chain.peer_lr * gradient
+    objective = inner_objective(
+        sum(log_probs[1:], log_probs[0]),
+        trajectories.states[player],
+        trajectories.rewards[player],
+        game.num_states,
+        chain.discount,
+        chain.inner_gae_lambda,
+        chain.inner_objective,
+    )
+    return objective, sampled
+
+
+def lola_dice_gradient(
+    chain: Chain,
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    sampler: Sampler,
+    player: int = 0,
+) -> Tensor:
+    """The direction (M, P_player) of a player's LOLA-DiCE step; arguments as :func:`lookahead_objective`."""
+    rows = [row.detach().requires_grad_() for row in parameters]
+    objective, _ = lookahead_objective(chain, game, policies, rows, sampler, player)
+    (gradient,) = torch.autograd.grad(objective.sum(), rows[player])
+    return gradient
+
+
+def self_play(
+    chain: Chain,
+    game: MatrixGame,
+    policies: Sequence[Policy],
+    parameters: Sequence[Tensor],
+    *,
+    updates: int,
+    learning_rate: float,
+    looks_ahead: bool = True,
+    seed: int = 0,
+) -> tuple[Tensor, list[Tensor]]:
+    """Every player learns by LOLA-DiCE, each expecting the others to learn naively; or all learn naively.
+
+    Args:
+        chain: as :func:`lookahead_objective`; ``peer_lr`` is the step that each expects of the others.
+        game: the game that is played.
+        policies: each agent's.
+        parameters: where they start, each agent's rows (M, P_a), one pair of learners a row.
+        updates: learning steps, all players' at once.
+        learning_rate: Adam's.
+        looks_ahead: False for naive learners, who ascend their policy gradients.
+        seed: of the sampled trajectories.
+
+    Returns:
+        The mean discounted reward a step, (1 - g) sum_t g^t r_t / (1 - g^T), before each update, (updates, n, M),
+        and the last parameters.
+    """
+    rows = [row.detach().clone() for row in parameters]
+    optimizer = torch.optim.Adam(rows, lr=learning_rate, maximize=True)
+    chains, agents = rows[0].shape[0], range(len(rows))
+    weights = chain.discount ** torch.arange(chain.horizon, dtype=rows[0].dtype)
+    weights = weights / weights.sum()
+
+    # the streams of an update: tau_0, then each player's simulations
+    def sampler(update: int, offset: int) -> Sampler:
+        def sample(position: int, joint: Sequence[Tensor]) -> Trajectories:
+            keys = random_keys(seed, "other", update, offset + position, chains)
+            return play(game, policies, joint, keys, chain.num_trajectories, chain.horizon)
+
+        return sample
+
+    history = []
+    for update in range(updates):
+        trajectories = sampler(update, 0)(0, rows)
+        history.append(torch.einsum("ntmk,t->nm", trajectories.rewards, weights) / chain.num_trajectories)
+        if looks_ahead:
+            gradients = [
+                lola_dice_gradient(
+                    chain, game, policies, rows, sampler(update, 1 + agent * (chain.lookahead + 1)), agent
+                )
+                for agent in agents
+            ]
+        else:
+            leaves = [row.detach().requires_grad_() for row in rows]
+            log_probs = joint_log_probs(policies, leaves, trajectories)
+            gradients = policy_gradients(chain.inner_step, leaves, log_probs, trajectories, game.num_states, False)
+        for row, gradient in zip(rows, gradients, strict=True):
+            row.grad = gradient
+        optimizer.step()
+    return torch.stack(history), rows
