@@ -65,6 +65,7 @@ wheel: $(VENV)/.requirements-wheel
 
 docs: $(VENV)/.requirements-docs
 	$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 # for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python
 inplace: $(DEPS)
