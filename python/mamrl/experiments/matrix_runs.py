@@ -60,7 +60,7 @@ def trained(options: Options, game: str, algorithm: str, label: str = "", **chan
     """
     agent = "lstm" if game == HALF_CHEETAH else options.agent
     base = preset(game if agent == "lstm" else f"{game}-tabular")
-    iterations = LSTM_ITERATIONS if agent == "lstm" else base.iterations
+    iterations = min(base.iterations, LSTM_ITERATIONS) if agent == "lstm" else base.iterations
     own_lr = OWN_LR.get((game, algorithm), base.own_lr)
     fields = {"own_lr": own_lr, "iterations": options.share(iterations), **changes, "algorithm": algorithm}
     told = "".join(f"-{name}={value}" for name, value in sorted(changes.items()))
