@@ -114,12 +114,17 @@ def _other(field: str, value: int, usual: int) -> dict[str, Any]:
     return {} if value == usual else {field: value}
 
 
+def _fewer(k: int) -> dict[str, Any]:
+    """K trajectories: the fewer, the more chains a batch, and none of them may outweigh the others."""
+    return {} if k == 64 else {"num_trajectories": k, "chains": max(8, 256 // k), "chain_grad_clip": 10.0}
+
+
 def _fig6a(options: Options) -> Path:
     algorithms = ("meta-mapg", *BASELINES)
     rows = [
         (
             f"K = {k}",
-            [trained(options, "ipd", each, **_other("num_trajectories", k, 64)) for each in algorithms],
+            [trained(options, "ipd", each, **_fewer(k)) for each in algorithms],
         )
         for k in TRAJECTORIES
     ]
@@ -137,7 +142,7 @@ def _fig6a(options: Options) -> Path:
 
 def _fig6b(options: Options) -> Path:
     def three(k: int) -> list[Trained]:
-        fewer = _other("num_trajectories", k, 64)
+        fewer = _fewer(k)
         modelled = trained(options, "ipd", "meta-mapg", "with opponent model", opponent_model=True, **fewer)
         return [trained(options, "ipd", "meta-mapg", **fewer), modelled, trained(options, "ipd", "meta-pg", **fewer)]
 
