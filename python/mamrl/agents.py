@@ -39,6 +39,7 @@ class Setting:
 
     @property
     def num_peers(self) -> int:
+        """n - 1."""
         return self.game.num_players - 1
 
     def sampler(

@@ -128,6 +128,7 @@ class Experiment(Chain):
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields, as experiment.json holds them."""
         return dataclasses.asdict(self)
 
     @staticmethod

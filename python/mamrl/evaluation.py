@@ -55,7 +55,7 @@ class MetaTest:
 
     @property
     def auc(self) -> Tensor:
-        """Sum over l = 1..L of the mean reward, for each persona: (personas,)."""
+        """Sum over l = 1..L of the mean reward a step, for each persona: (personas,)."""
         return self.rewards.mean(0)[1:].sum(0)
 
     def rows(self) -> list[dict[str, object]]:
@@ -128,6 +128,9 @@ def adapt_to_population(
         seed: of the sampled trajectories.
         repeats: how often each chain is played, with fresh trajectories.
         round_number: sets the random streams of several tests in one run apart.
+
+    Returns:
+        Rewards and actions by position; agents of the exact chain have one repeat and no actions.
     """
     population = setting.populations[split]
     personas, generator = len(population), torch.Generator().manual_seed(seed)

@@ -90,6 +90,9 @@ def unroll_exact(
         discount: gamma, below 1.
         terms: an algorithm's; without ``peer_influence`` the peers' steps do not depend on phi_0^i.
         differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
+
+    Returns:
+        One position for each l = 0..L.
     """
     payoffs = game.payoffs.to(parameters[0].dtype)
 
@@ -111,7 +114,17 @@ def exact_meta_objective(positions: Sequence[ExactPosition], terms: Algorithm) -
 def mean_rewards(
     game: MatrixGame, policies: Sequence[TabularPolicy], positions: Sequence[ExactPosition], horizon: int
 ) -> Tensor:
-    """Every agent's expected reward a step over the first ``horizon`` steps, at each position: (L + 1, n, M)."""
+    """Every agent's expected reward a step at each position.
+
+    Args:
+        game: the game.
+        policies: each agent's.
+        positions: 0..L.
+        horizon: over so many first steps.
+
+    Returns:
+        (L + 1, n, M), without a graph.
+    """
     payoffs = game.payoffs.to(positions[0].values.dtype)
     result = []
     for position in positions:

@@ -38,14 +38,17 @@ class GaussianLSTMPolicy:
 
     @property
     def network(self) -> LSTMNetwork:
+        """Gives the means."""
         return LSTMNetwork(len(self.observation_columns), self.num_actions, self.hidden_size)
 
     @property
     def num_actions(self) -> int:
+        """How many joints it moves."""
         return len(self.action_columns)
 
     @property
     def num_parameters(self) -> int:
+        """P: the network's, and one log standard deviation a joint."""
         return self.network.num_parameters + self.num_actions
 
     def initial(self, generator: torch.Generator) -> Tensor:
@@ -74,7 +77,17 @@ class GaussianLSTMPolicy:
     def log_probs(
         self, parameters: Tensor, observations: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()
     ) -> Tensor:
-        """Log densities (T, M, K) of actions (T, M, K, 6), as drawn, at observations (T, M, K, 17)."""
+        """Log densities of actions, ``sum_j log N(a_j; mean_j, std_j^2)`` over the joints that it moves.
+
+        Args:
+            parameters: (M, P).
+            observations: (T, M, K, 17), everyone's.
+            actions: (T, M, K, 6), everyone's, as drawn: not clipped.
+            recorded: not used; rollouts of this policy record nothing.
+
+        Returns:
+            (T, M, K), twice differentiable in the parameters.
+        """
         log_std = self._log_std(parameters)
         own = actions[..., list(self.action_columns)]
         distance = (own - self.means(parameters, observations)) * torch.exp(-log_std)
@@ -95,7 +108,16 @@ def gaussian_policies(
     neighbours: int | None = None,
     hidden_size: int = 64,
 ) -> tuple[GaussianLSTMPolicy, ...]:
-    """One policy an agent of a factorization, see :class:`mamrl.games.half_cheetah.HalfCheetah`."""
+    """One policy an agent of a factorization.
+
+    Args:
+        factorization: as :class:`mamrl.games.half_cheetah.HalfCheetah` takes it.
+        neighbours: likewise, what an agent sees.
+        hidden_size: N.
+
+    Raises:
+        ValueError: an unknown or wrong factorization, or negative ``neighbours``.
+    """
     shared = Factorization.of(factorization)
     columns = zip(shared.observation_columns(neighbours), shared.action_columns(), strict=True)
     return tuple(

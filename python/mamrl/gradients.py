@@ -33,7 +33,12 @@ def project_conflicting(gradients: Tensor, generator: torch.Generator) -> Tensor
 
 
 def clip_rows_by_norm(gradients: Tensor, limit: float) -> Tensor:
-    """Each row of (M, P) scaled so that its norm is at most ``limit`` (0: no limit)."""
+    """Each row scaled so that its norm is at most a limit.
+
+    Args:
+        gradients: (M, P), one row a chain.
+        limit: the largest norm; 0 is no limit.
+    """
     if not limit:
         return gradients
     norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
@@ -41,7 +46,11 @@ def clip_rows_by_norm(gradients: Tensor, limit: float) -> Tensor:
 
 
 def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
-    """Scales the gradients in place so that their joint norm is at most ``limit`` (0: no limit); returns the norm.
+    """Scales the gradients in place so that their joint norm is at most a limit; returns the norm that they had.
+
+    Args:
+        gradients: any shapes, scaled in place.
+        limit: the largest norm; 0 is no limit.
 
     Raises:
         FloatingPointError: the norm is NaN or infinite.

@@ -52,6 +52,9 @@ def policy_gradients(
         num_states: S.
         differentiable: whether the gradients are to be differentiated again.
         learners: which agents' gradients, in the order asked for; None is all.
+
+    Returns:
+        (M, P_a) for each agent.
     """
     joint = sum(log_probs[1:], log_probs[0])
     gradients = []

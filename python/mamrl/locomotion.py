@@ -45,6 +45,7 @@ class HalfCheetahGame:
 
     @property
     def num_players(self) -> int:
+        """How many agents share out the joints."""
         return len(Factorization.of(self.factorization).partition)
 
     def state_names(self) -> list[str]:

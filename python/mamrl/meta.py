@@ -103,10 +103,12 @@ class Chain:
 
     @property
     def terms(self) -> Algorithm:
+        """What the algorithm's name stands for."""
         return ALGORITHMS[self.algorithm]
 
     @property
     def inner_step(self) -> InnerStep:
+        """How agents learn between two positions."""
         return InnerStep(
             self.discount,
             self.inner_gae_lambda,
@@ -162,6 +164,12 @@ def unroll(
             is not its policy gradient.
         peer_model: (joint parameters, trajectories) -> the joint parameters to go on from, where the peers' are
             inferred from what was played (:mod:`mamrl.opponent_model`).
+
+    Returns:
+        One position for each l = 0..L.
+
+    Raises:
+        ValueError: the sampler's trajectories have another horizon or number than the chain.
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     positions: list[Position] = []
@@ -221,6 +229,12 @@ def meta_objective(
         own_lr: (M, L).
         trajectories: tau_0..tau_L.
         values: the meta-agent's state values (T, M, K) at each position; None fits a linear baseline to each tau_l.
+
+    Returns:
+        (M,), differentiable in ``parameters[0]`` and ``own_lr``.
+
+    Raises:
+        ValueError: there are not L + 1 trajectories, or they do not fit the chain.
     """
     if len(trajectories) != chain.chain_length + 1:
         raise ValueError(f"got {len(trajectories)} trajectories, expected chain_length + 1 = {chain.chain_length + 1}")
@@ -231,7 +245,17 @@ def meta_objective(
 def outer_advantages(
     chain: Chain, game: MatrixGame, positions: Sequence[Position], values: Sequence[Tensor] | None = None
 ) -> list[Tensor]:
-    """The meta-agent's generalized advantages A_l (T, M, K) at each position, constants of the estimator."""
+    """The meta-agent's generalized advantages at each position, constants of the estimator.
+
+    Args:
+        chain: its discount, ``gae_lambda`` and ``discounted_outer``.
+        game: the game that was played.
+        positions: 0..L.
+        values: state values (T, M, K) at each position; None fits a linear baseline to each tau_l.
+
+    Returns:
+        A_l (T, M, K) for each position.
+    """
     result = []
     for index, position in enumerate(positions):
         states, rewards = position.trajectories.states[0], position.trajectories.rewards[0]
@@ -247,7 +271,16 @@ def outer_advantages(
 
 
 def surrogate(chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
-    """The estimator's sum of weighted log-probabilities (M,), from outer advantages (T, M, K) by position."""
+    """The estimator's sum of weighted log-probabilities; docs/estimators.md has each estimator's equation.
+
+    Args:
+        chain: its algorithm and estimator.
+        positions: 0..L.
+        weights: outer advantages (T, M, K) at each position.
+
+    Returns:
+        (M,), one objective a chain.
+    """
     own = [position.log_probs[0] for position in positions]
     peers = [sum(position.log_probs[1:], torch.zeros_like(own[0])) for position in positions]
     if not chain.terms.meta:

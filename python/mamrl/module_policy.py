@@ -46,6 +46,7 @@ class ModulePolicy:
 
     @property
     def num_parameters(self) -> int:
+        """P."""
         return sum(math.prod(shape) for shape in self._shapes)
 
     def initial(self, generator: torch.Generator) -> Tensor:

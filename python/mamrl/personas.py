@@ -92,9 +92,18 @@ def favourite_personas(
     seed: int,
     test_range: tuple[float, float] | None = None,
 ) -> dict[str, Population]:
-    """Personas that favour one action: its probability is uniform in ``value_range`` a state, the rest split evenly.
+    """Personas that favour one action: its probability is uniform in a range, drawn by state, the rest split evenly.
 
-    ``test_range`` is that of the test personas, where it is another.
+    Args:
+        policy: of the peers, three actions or more; group g favours action g.
+        value_range: of the favoured action's probability, within [0, 1].
+        group_names: one an action.
+        sizes: personas in train, validation and test.
+        seed: of the draws.
+        test_range: that of the test personas, where it is another.
+
+    Raises:
+        ValueError: a range is not within [0, 1].
     """
     by_split = {"test": test_range or value_range}
     _check_ranges([value_range, by_split["test"]])

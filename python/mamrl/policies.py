@@ -22,10 +22,14 @@ class Policy(Protocol):
     """What the chain of joint policies asks of a policy of a matrix game."""
 
     @property
-    def num_states(self) -> int: ...
+    def num_states(self) -> int:
+        """S."""
+        ...
 
     @property
-    def num_actions(self) -> int: ...
+    def num_actions(self) -> int:
+        """A."""
+        ...
 
     @property
     def kind(self) -> int:
@@ -33,7 +37,9 @@ class Policy(Protocol):
         ...
 
     @property
-    def num_parameters(self) -> int: ...
+    def num_parameters(self) -> int:
+        """P."""
+        ...
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Fresh parameters (P,)."""
@@ -71,9 +77,11 @@ class TabularPolicy:
 
     @property
     def num_parameters(self) -> int:
+        """P."""
         return self.num_states * (1 if self.num_actions == 2 else self.num_actions)
 
     def initial(self, generator: torch.Generator) -> Tensor:
+        """Zeros (P,): every action as likely as any other."""
         return torch.zeros(self.num_parameters)
 
     def table(self, parameters: Tensor) -> Tensor:
@@ -91,18 +99,22 @@ class TabularPolicy:
         return logs.flatten(-2)
 
     def networks(self, parameters: Tensor) -> list[Tensor]:
+        """See :meth:`mamrl.policies.Policy.networks`."""
         return [self.table(parameters)]
 
     def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.logits`."""
         index = states.unsqueeze(-1) * self.num_actions + torch.arange(self.num_actions)
         flat = ops.table_lookup(self.table(parameters).flatten(1), index.flatten(2))
         return flat.view(*states.shape, self.num_actions)
 
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.log_probs`."""
         table = torch.log_softmax(self.table(parameters), dim=-1).flatten(1)
         return ops.table_lookup(table, states * self.num_actions + actions)
 
     def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.entropies`."""
         logs = torch.log_softmax(self.table(parameters), dim=-1)
         return ops.table_lookup(-(logs.exp() * logs).sum(-1), states)
 
@@ -135,6 +147,7 @@ class LSTMNetwork:
 
     @property
     def num_parameters(self) -> int:
+        """P."""
         return sum(math.prod(shape) for shape in self.shapes())
 
     def initial(self, generator: torch.Generator) -> Tensor:
@@ -162,7 +175,16 @@ class LSTMNetwork:
         return [table, w_recurrent, w_head, b_head]
 
     def outputs(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
-        """(T, M, K, A). ``recorded`` (outputs, saved) of the rollout that made the states spares the forward pass."""
+        """What the network gives after the states so far.
+
+        Args:
+            parameters: (M, P) float32 or float64.
+            states: (T, M, K) int64.
+            recorded: (outputs, saved) of the rollout that made the states, which spare the forward pass.
+
+        Returns:
+            (T, M, K, outputs), twice differentiable in the parameters.
+        """
         tensors = self.kernel_tensors(parameters)
         if recorded:
             return ops.lstm_recorded(tensors[0], states, *tensors[1:], *recorded)
@@ -180,26 +202,33 @@ class LSTMPolicy:
 
     @property
     def network(self) -> LSTMNetwork:
+        """Its network, one output an action."""
         return LSTMNetwork(self.num_states, self.num_actions, self.hidden_size)
 
     @property
     def num_parameters(self) -> int:
+        """P."""
         return self.network.num_parameters
 
     def initial(self, generator: torch.Generator) -> Tensor:
+        """Xavier-normal weights, zero biases (P,)."""
         return self.network.initial(generator)
 
     def networks(self, parameters: Tensor) -> list[Tensor]:
+        """See :meth:`mamrl.policies.Policy.networks`."""
         return self.network.kernel_tensors(parameters)
 
     def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.logits`."""
         return self.network.outputs(parameters, states)
 
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.log_probs`."""
         outputs = self.network.outputs(parameters, states, recorded)
         return categorical_log_probs(outputs, actions)
 
     def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
+        """See :meth:`mamrl.policies.Policy.entropies`."""
         logs = torch.log_softmax(self.network.outputs(parameters, states, recorded), dim=-1)
         return -(logs.exp() * logs).sum(-1)
 

@@ -40,6 +40,7 @@ class Trajectories:
     diverged: int = 0
 
     def recorded_of(self, player: int) -> Sequence[Tensor]:
+        """What spares a player's differentiable pass the forward: (outputs, saved), or nothing."""
         return self.recorded[player] if self.recorded else ()
 
 
@@ -48,6 +49,14 @@ def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: 
 
     The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that
     streams of different places never meet, and different seeds are different Philox keys.
+
+    Args:
+        seed: of the run.
+        purpose: a name of ``PURPOSES``.
+        iteration: below 2^32.
+        position: in the chain of joint policies, below 2^8.
+        chains: M.
+        first_chain: of a share of a batch; the last chain is below 2^20.
 
     Raises:
         ValueError: a field that does not fit its bits.
@@ -86,6 +95,12 @@ def play(
         horizon: T.
         value_network: of the first player, if its policy is an LSTM; evaluated in the same pass.
         value_parameters: the value network's rows (M, P).
+
+    Returns:
+        What every player saw, did and earned, in the dtype of the first player's parameters.
+
+    Raises:
+        ValueError: players, policies and parameters do not fit, or a value network has no LSTM policy beside it.
     """
     if not len(policies) == len(parameters) == game.num_players:
         raise ValueError(

@@ -59,6 +59,13 @@ def meta_test(run: Run | str | Path, split: str = "test", seed: int = 0, repeats
         split: "test" or "validation", which personas.
         seed: of the sampled trajectories.
         repeats: how often each chain is played afresh.
+
+    Returns:
+        What the test measured; ``table()``, ``rows()`` and ``csv()`` print it.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: its checkpoint is damaged.
     """
     trained = run if isinstance(run, Run) else load_run(run)
     return trained.test(split, seed, repeats)
@@ -104,6 +111,9 @@ def load_run(path: str | Path, which: str = "best", setting: Setting | None = No
         path: a run folder.
         which: "best" on the validation personas (the last one, where no validation happened), or "last".
         setting: of a run that was trained with a game, policies or populations of your own.
+
+    Returns:
+        The run, ready for :meth:`Run.test`.
 
     Raises:
         FileNotFoundError: no run, or no checkpoint yet.

@@ -38,6 +38,9 @@ def train(
         progress: show a progress bar.
         tensorboard: write TensorBoard events where the package is installed.
 
+    Returns:
+        The best on the validation personas; in ``out`` it is ``best.pt``.
+
     Raises:
         FileExistsError: ``out`` holds a run and ``resume`` is False.
         ValueError: ``resume`` with another experiment or seed than the run's, or a damaged checkpoint.

@@ -55,10 +55,12 @@ class MatrixGame:
 
     @property
     def num_players(self) -> int:
+        """n."""
         return self.payoffs.shape[0]
 
     @property
     def action_counts(self) -> tuple[int, ...]:
+        """A_1, ..., A_n."""
         return tuple(self.payoffs.shape[1:])
 
     @property
@@ -82,7 +84,16 @@ class MatrixGame:
 
 
 def symmetric_game(payoffs: Sequence[Sequence[float]], name: str, action_names: Sequence[str]) -> MatrixGame:
-    """A symmetric two-player game from the first player's payoffs, rows its own actions."""
+    """A symmetric two-player game from the first player's payoffs.
+
+    Args:
+        payoffs: A rows of A numbers; rows are the player's own actions, columns the other's.
+        name: shown in logs and plots.
+        action_names: of either player, A of them.
+
+    Raises:
+        ValueError: the payoffs are not square, or not finite.
+    """
     own = torch.tensor(payoffs)
     return MatrixGame(torch.stack([own, own.T]), name, tuple(action_names))
 
@@ -114,6 +125,9 @@ def rock_paper_scissors(num_players: int = 2, normalize: bool = False) -> Matrix
     Args:
         num_players: at least 2.
         normalize: divide by n - 1, so that rewards stay within [-1, 1].
+
+    Raises:
+        ValueError: fewer than two players.
     """
     if num_players < 2:
         raise ValueError(f"num_players is {num_players}, expected at least 2")

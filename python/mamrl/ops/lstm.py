@@ -57,8 +57,12 @@ def lstm_recorded(
     """:func:`lstm` where a rollout has run it already: returns ``outputs``, differentiable, and computes nothing again.
 
     Args:
-        gate_inputs, states, recurrent_weight, head_weight, head_bias: as in :func:`lstm`, of the values that the
-            rollout had; with others the derivatives are silently those of no function.
+        gate_inputs: as in :func:`lstm`; this and the next four with the values that the rollout had: with others the
+            derivatives are silently those of no function.
+        states: as in :func:`lstm`.
+        recurrent_weight: as in :func:`lstm`.
+        head_weight: as in :func:`lstm`.
+        head_bias: as in :func:`lstm`.
         outputs: (T, M, K, A), from :func:`mamrl.ops.matrix_game_rollout`.
         saved: what stands beside it there.
 
@@ -88,9 +92,22 @@ def lstm_policy(
     head_bias: Tensor,
     actions: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of actions (T, M, K) int64 and entropies in nats, (T, M, K) each, of an LSTM policy's softmax.
+    """Log-probabilities of actions and entropies of an LSTM policy, whose A outputs are a softmax's logits.
 
-    The other arguments and what is raised: as in :func:`lstm`, whose A outputs are the logits.
+    Args:
+        gate_inputs: as in :func:`lstm`.
+        states: as in :func:`lstm`.
+        recurrent_weight: as in :func:`lstm`.
+        head_weight: as in :func:`lstm`.
+        head_bias: as in :func:`lstm`.
+        actions: (T, M, K) int64, each in [0, A).
+
+    Returns:
+        Log-probabilities and entropies in nats, (T, M, K) each.
+
+    Raises:
+        TypeError: as :func:`lstm`, or actions are not int64.
+        ValueError: as :func:`lstm`, or actions have another shape.
     """
     logits = lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)
     _checks.indices("actions", actions)
@@ -102,7 +119,22 @@ def lstm_policy(
 def lstm_value(
     gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
 ) -> Tensor:
-    """Values (T, M, K) of an LSTM with one output; the arguments and what is raised: as in :func:`lstm`."""
+    """Values of an LSTM with one output.
+
+    Args:
+        gate_inputs: as in :func:`lstm`.
+        states: as in :func:`lstm`.
+        recurrent_weight: as in :func:`lstm`.
+        head_weight: (M, 1, N).
+        head_bias: (M, 1).
+
+    Returns:
+        (T, M, K).
+
+    Raises:
+        TypeError: as :func:`lstm`.
+        ValueError: as :func:`lstm`, or there is another number of outputs than one.
+    """
     outputs = lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)
     if outputs.shape[-1] != 1:
         raise ValueError(f"head_weight has {outputs.shape[-1]} outputs, expected 1 of a value network")

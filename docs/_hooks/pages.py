@@ -1,0 +1,31 @@
+"""What MkDocs does to a page's HTML on the way: mathematics, and references in docstrings."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from latex2mathml.converter import convert
+
+# what pymdownx.arithmatex leaves in generic mode: \(...\) in a span, \[...\] in a block
+_MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+# docstrings name things as Sphinx does, which editors understand: a role and a dotted path
+_ROLE = re.compile(r":(?:func|meth|class|mod|data):<code>~?([\w.]+)</code>")
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """MkDocs calls this for each page's HTML."""
+    return _ROLE.sub(_reference, _MATH.sub(_mathml, content))
+
+
+def _mathml(match: re.Match[str]) -> str:
+    """MathML, so that a page needs no script and no network to be read."""
+    return convert(html.unescape(match[3]).strip(), display="block" if match[2] == "[" else "inline")
+
+
+def _reference(match: re.Match[str]) -> str:
+    path = match[1]
+    name = f"<code>{path.removeprefix('mamrl.')}</code>"
+    # a short name belongs to the module that it stands in, and needs no link
+    return f'<autoref identifier="{path}" optional>{name}</autoref>' if path.startswith("mamrl.") else name
