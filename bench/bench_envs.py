@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from bench.rivals import matrix_game as rival
+from mamrl import ops
 from mamrl.envs import batched
 from mamrl.games import ipd
+from mamrl.strategies import named_strategy
 
 LENGTH = 150
 # an episode a call of 1024 environments, and a step a call of 16384
@@ -75,6 +77,57 @@ def test_rival_jax_scan(benchmark, num_envs, horizon):
     _, actions = steps_of(num_envs, horizon, "int64")
     given = actions.numpy().reshape(2, horizon or 1, num_envs)
     benchmark(rival.jax_episode(ipd().payoffs.numpy(), given, LENGTH))
+
+
+VECTOR = pytest.mark.benchmark(group="IPD VectorEnv against tit-for-tat, 16384 environments")
+
+
+def vector_step(num_envs: int, **settings):
+    gymnasium = pytest.importorskip("gymnasium")
+    env = gymnasium.make_vec("mamrl/IPD-v0", num_envs=num_envs, **settings)
+    env.reset(seed=0)
+    return env.step, np.random.default_rng(0).integers(2, size=num_envs)
+
+
+@VECTOR
+def test_mamrl_vector(benchmark, one_thread):
+    benchmark(*vector_step(16384, copy=False))
+
+
+@VECTOR
+def test_mamrl_vector_fresh_arrays(benchmark, one_thread):
+    benchmark(*vector_step(16384))
+
+
+@VECTOR
+def test_mamrl_vector_of_one(benchmark, one_thread):
+    """What the call costs where there is next to nothing to compute."""
+    benchmark(*vector_step(1, copy=False))
+
+
+@VECTOR
+def test_mamrl_vector_kernels(benchmark, one_thread):
+    """The two kernels that the step calls, and nothing around them."""
+    game = ipd().to(torch.float64)
+    table = named_strategy("tit-for-tat", game, player=1).unsqueeze(0)
+    actions = torch.randint(2, (2, 1, 16384)).byte()
+    states, elapsed = actions[1, 0], torch.zeros(16384, dtype=torch.int32)
+    out = ops.GameSteps.empty(game.payoffs, actions, elapsed, "next-step")
+
+    def kernels():
+        ops.tabular_actions(table, states)
+        ops.matrix_game_steps(game.payoffs, actions, elapsed, LENGTH, "next-step", out)
+
+    benchmark(kernels)
+
+
+@VECTOR
+def test_rival_sync_vector_env(benchmark, one_thread):
+    """Of 64 single environments; multiply by 256."""
+    gymnasium = pytest.importorskip("gymnasium")
+    env = gymnasium.make_vec("mamrl/IPD-v0", num_envs=64, vectorization_mode="sync")
+    env.reset(seed=0)
+    benchmark(env.step, np.random.default_rng(0).integers(2, size=64))
 
 
 def test_rivals_compute_the_same():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mamrl import reference
+from mamrl import pair_layers
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
 from mamrl.shaping.networks import iterated_2x2_network, logistic_game_network
 
@@ -37,7 +37,7 @@ def differentiate(function, weights, fields, x, gamma):
 def one_pass_back(weights, fields, x, gamma):
     """No more work than the kernel's, though through the other player too."""
     leaf = x.requires_grad_()
-    return torch.autograd.grad(reference.pair_network(weights.detach(), fields, leaf, gamma).sum(), leaf)
+    return torch.autograd.grad(pair_layers.pair_network(weights.detach(), fields, leaf, gamma).sum(), leaf)
 
 
 @OWN_GRADIENT
@@ -57,4 +57,4 @@ def test_mamrl_weights(benchmark, example):
 
 @WEIGHT_GRADIENT
 def test_reference_weights(benchmark, example):
-    benchmark(differentiate, reference.pair_network, *example)
+    benchmark(differentiate, pair_layers.pair_network, *example)

@@ -23,10 +23,11 @@ class Memory(nn.Module):
         return self.head(torch.tanh(self.embedding[states]))
 
 
-def main() -> None:
+def main(iterations: int = 10, horizon: int = 50) -> None:
     torch.manual_seed(0)
     game = symmetric_game([[2.0, -1.0], [1.0, 0.5]], "my stag hunt", ("Stag", "Hare"))
-    experiment = preset("ipd-tabular").replace(iterations=10, validation_every=5, num_trajectories=16, horizon=50)
+    sizes = {"iterations": iterations, "validation_every": 5, "num_trajectories": 16, "horizon": horizon}
+    experiment = preset("ipd-tabular").replace(**sizes)
     policies = (ModulePolicy(Memory(game.num_states, 2), game.num_states, 2, memoryless=True), TabularPolicy(5, 2))
     setting = Setting(experiment, game, policies, personas_for(game), value_network=None)
     print(train(setting, seed=0).test(repeats=1).table())

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import mamrl
-from mamrl import ops, reference
+from mamrl import ops, pair_layers, reference
 from mamrl.games.differentiable import iterated_prisoners_dilemma
 from mamrl.ops.iterated_2x2 import iterated_2x2
 from mamrl.ops.pair_network import pair_network
@@ -47,7 +47,7 @@ def check_networks() -> None:
     close(ops.table_lookup(logits, index), reference.table_lookup(logits, index))
     network = iterated_2x2_network()
     pairs = (network.weights, network.fields, torch.rand(2, K, 5), torch.rand(2, K))
-    close(pair_network(*pairs), reference.pair_network(*pairs))
+    close(pair_network(*pairs), pair_layers.pair_network(*pairs))
     close(quantile_huber(logits, 2 * logits.flip(0)), reference.quantile_huber(logits, 2 * logits.flip(0)))
 
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "common/matrix_game.h"
-#include "cpu/rollout_kernels.h"
+#include "common/rollout_kernels.h"
 
 namespace mamrl {
 

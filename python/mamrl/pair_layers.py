@@ -1,4 +1,4 @@
-"""What networks over pairs of policies are made of, for the kernels and for their twins in plain torch."""
+"""Networks over pairs of policies: the layers that the kernels are told of, and the kernels' twins in plain torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 NO_ACTIVATION, GELU, TANH = range(3)
 
@@ -56,3 +57,40 @@ def split_pair_weights(weights: Tensor, fields: Sequence[int], policy_size: int)
     sizes = [torch.Size(shape).numel() for each in shapes for shape in each.values()]
     pieces = iter(weights.split(sizes))
     return [{name: next(pieces).view(shape) for name, shape in each.items()} for each in shapes]
+
+
+def pair_network(
+    weights: Tensor, fields: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None = None
+) -> Tensor:
+    """Outputs (2, B, Q) for x (2, B, D) and gamma (2, B); signs (2, B, units) flip what the last layer reads."""
+    signals = [x, gamma.unsqueeze(-1)]
+    layers = pair_layers(fields, x.shape[-1])
+    for (layer, _), own in zip(layers, split_pair_weights(weights, fields, x.shape[-1]), strict=True):
+        z = signals[layer.source]
+        if layer.roles:
+            signals.append(z @ own["weight"].mT)
+            continue
+        if layer.beside >= 0:
+            beside = signals[layer.beside]
+            z = torch.cat([z, beside.flip(0) if layer.swapped else beside], -1)
+        if signs is not None and len(signals) == len(layers) + 1:
+            z = z * signs
+        z = F.linear(z, own["weight"], own["bias"])
+        if layer.norm:
+            z = F.layer_norm(z, z.shape[-1:], own["norm_weight"], own["norm_bias"], 1e-6)
+        if layer.activation == GELU:
+            z = F.gelu(z, approximate="tanh")
+        elif layer.activation == TANH:
+            z = torch.tanh(z)
+        signals.append(torch.lerp(z, signals[layer.skip], torch.sigmoid(own["gate"])) if layer.skip >= 0 else z)
+    return signals[-1]
+
+
+def pair_network_own_gradient(
+    weights: Tensor, fields: Sequence[int], x: Tensor, gamma: Tensor, signs: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs, and each player's mean output (signs applied) differentiated in its own policy, by two passes."""
+    leaf = x.detach().requires_grad_()
+    means = pair_network(weights.detach(), fields, leaf, gamma, signs).mean(-1)
+    own = [torch.autograd.grad(means[player].sum(), leaf, retain_graph=True)[0][player] for player in range(2)]
+    return pair_network(weights.detach(), fields, x.detach(), gamma), torch.stack(own)

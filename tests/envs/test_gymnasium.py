@@ -193,9 +193,9 @@ def test_every_game_has_an_id(name):
 def test_copy_false_hands_out_memory_that_is_written_again():
     env = gymnasium.make_vec("mamrl/IPD-v0", num_envs=3, copy=False, opponent="always-cooperate")
     env.reset(seed=0)
-    first = env.step(np.zeros(3, int))[0]
+    first = env.step(np.zeros(3, int))[1]
     env.step(np.ones(3, int))
-    third = env.step(np.zeros(3, int))[0]
+    third = env.step(np.zeros(3, int))[1]
     assert np.shares_memory(first, third)
     safe = gymnasium.make_vec("mamrl/IPD-v0", num_envs=3, opponent="always-cooperate")
     safe.reset(seed=0)

@@ -2,11 +2,13 @@ import pytest
 import torch
 from checks import (
     DTYPES,
+    ON_CUDA_KERNELS,
     assert_close,
     check_compiled,
     check_registration,
     check_scripted,
     check_thread_counts,
+    on_cpu_kernels,
     strided,
 )
 
@@ -79,32 +81,53 @@ def test_every_chain_has_a_fit_of_its_own():
     assert torch.equal(together[:, 1], ops.linear_baseline(states[:, 1], returns[:, 1], num_states=5))
 
 
-def test_a_singular_system_is_given_more_ridge_but_not_without_end():
+def singular_case():
     # 256 samples of one column twice, all of its entries +-1: every number in the factorisation is exact, and so is
     # the zero on its diagonal until the ridge is no longer lost beside 256
     column = torch.randn(16, 1, 16, 1, generator=torch.Generator().manual_seed(0)).sign().double()
-    observations = torch.cat([column, column], -1)
-    returns = 2 * column.squeeze(-1)
+    return torch.cat([column, column], -1), 2 * column.squeeze(-1)
+
+
+def test_a_singular_system_is_given_more_ridge():
+    observations, returns = singular_case()
     predictions = ops.linear_baseline(observations, returns, ridge=1e-16)
     torch.testing.assert_close(predictions, returns, rtol=0.01, atol=0.01)
-    with pytest.raises(ValueError, match="the normal equations of chain 0 stay singular"):
-        ops.linear_baseline(observations, returns, ridge=1e-24)
 
 
-@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
-def test_nan_and_inf_end_in_a_sentence_and_not_in_the_predictions(poison):
+def poisoned(poison):
+    """Arguments whose chain 1 cannot be fitted: vectors, their returns, returns by state."""
     observations, returns = dense()
     states, _ = indexed()
-    message = "the normal equations of chain 1 stay singular .* do the observations or returns hold NaN or inf"
     spoilt = observations.clone()
     spoilt[3, 1, 2, 0] = poison
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(spoilt, returns)
-    returns[3, 1, 2] = poison
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(observations, returns)
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(states, returns, num_states=5)
+    spoilt_returns = returns.clone()
+    spoilt_returns[3, 1, 2] = poison
+    return [(spoilt, returns, None), (observations, spoilt_returns, None), (states, spoilt_returns, 5)]
+
+
+@on_cpu_kernels
+def test_singular_systems_without_end_end_in_a_sentence():
+    with pytest.raises(ValueError, match="the normal equations of chain 0 stay singular"):
+        ops.linear_baseline(*singular_case(), ridge=1e-24)
+
+
+@on_cpu_kernels
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_nan_and_inf_end_in_a_sentence_and_not_in_the_predictions(poison):
+    message = "the normal equations of chain 1 stay singular .* do the observations or returns hold NaN or inf"
+    for observations, returns, num_states in poisoned(poison):
+        with pytest.raises(ValueError, match=message):
+            ops.linear_baseline(observations, returns, num_states=num_states)
+
+
+@ON_CUDA_KERNELS
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_on_a_gpu_the_chain_that_cannot_be_fitted_is_nan_and_the_others_are_not(device, poison):
+    for observations, returns, num_states in poisoned(poison):
+        predictions = ops.linear_baseline(observations.to(device), returns.to(device), num_states=num_states)
+        assert predictions[:, 1].isnan().all()
+        assert predictions[:, 0].isfinite().all()
+    assert ops.linear_baseline(*(x.to(device) for x in singular_case()), ridge=1e-24).isnan().all()
 
 
 def test_registrations_hold():

@@ -3,9 +3,9 @@ import torch
 from checks import DTYPES, assert_close, check_compiled, check_registration, check_thread_counts, strided
 from lstm_cases import simd_level, simd_levels
 
-from mamrl import reference
+from mamrl import pair_layers
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
-from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, pair_layers
+from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer
 from mamrl.shaping.networks import iterated_2x2_network, logistic_game_network
 
 #: layers of units that fill no register, with everything that there is: norms, a gate, roles, a second input that is
@@ -31,7 +31,7 @@ def draw(fields, size, batch, dtype=torch.float64):
     generator = torch.Generator().manual_seed(0)
     pieces = [
         torch.randn(shape, generator=generator, dtype=dtype).flatten() / max(shape[1:], default=1) ** 0.5
-        for _, shapes in pair_layers(fields, size)
+        for _, shapes in pair_layers.pair_layers(fields, size)
         for shape in shapes.values()
     ]
     x = torch.randn(2, batch, size, generator=generator, dtype=dtype)
@@ -57,9 +57,9 @@ def all_derivatives(function, weights, fields, x, gamma):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_kernel_equals_its_twin_at_every_simd_level(name, dtype, level):
     arguments = draw(*NETWORKS[name], 45, dtype)
-    outputs, gradient = all_derivatives(reference.pair_network, *arguments)
+    outputs, gradient = all_derivatives(pair_layers.pair_network, *arguments)
     signs = 1.0 - 2.0 * (torch.rand(2, 45, PairLayer(*arguments[1][-16:-8]).units) < 0.3).to(dtype)
-    _, own = reference.pair_network_own_gradient(*arguments, signs)
+    _, own = pair_layers.pair_network_own_gradient(*arguments, signs)
     with simd_level(level):
         found, found_gradient = all_derivatives(pair_network, *arguments)
         beside, found_own = pair_network_own_gradient(*arguments, signs)
@@ -74,11 +74,11 @@ def test_kernel_equals_its_twin_at_every_simd_level(name, dtype, level):
 def test_any_number_of_pairs(batch):
     arguments = draw(*NETWORKS["odd"], batch)
     for found, expected in zip(
-        all_derivatives(pair_network, *arguments), all_derivatives(reference.pair_network, *arguments), strict=True
+        all_derivatives(pair_network, *arguments), all_derivatives(pair_layers.pair_network, *arguments), strict=True
     ):
         assert_close(found, expected, scale=10)
     for found, expected in zip(
-        pair_network_own_gradient(*arguments), reference.pair_network_own_gradient(*arguments), strict=True
+        pair_network_own_gradient(*arguments), pair_layers.pair_network_own_gradient(*arguments), strict=True
     ):
         assert_close(found, expected)
 

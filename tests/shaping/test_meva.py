@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mamrl import reference
+from mamrl import pair_layers
 from mamrl.games import differentiable as games
 from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error
 from mamrl.shaping.meva import (
@@ -64,7 +64,7 @@ def test_exploration_flips_the_signs_of_the_last_units():
     x, gamma = pairs(5)
     signs = 1 - 2 * (torch.rand(2, 7, 128, generator=torch.Generator().manual_seed(2)) < 1 / 16).float()
     leaf = x.clone().requires_grad_()
-    values = reference.pair_network(network.weights, network.fields, leaf.sigmoid(), gamma, signs).mean(-1)
+    values = pair_layers.pair_network(network.weights, network.fields, leaf.sigmoid(), gamma, signs).mean(-1)
     for player in range(2):
         (gradient,) = torch.autograd.grad(values[player].sum(), leaf, retain_graph=True)
         explored = network.own_gradient(x, gamma, signs)[0][player]

@@ -126,6 +126,7 @@ class BatchedMatrixGame:
         self._payoffs = self.game.payoffs.to(self.device)
         self._one_hot = torch.eye(self.game.num_states, dtype=self._payoffs.dtype, device=self.device)
         self._elapsed = torch.zeros(num_envs, dtype=torch.int32, device=self.device)
+        self._never = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._states: Tensor | None = None
         self.copy = copy
         self._buffers: dict[int, list[ops.GameSteps]] = {}
@@ -225,7 +226,7 @@ class BatchedMatrixGame:
 
     def _give(self, states: Tensor, final: Tensor | None, rewards: Tensor, truncations: Tensor) -> GameStep:
         info = {} if final is None else {"final_observations": self._observe(final)}
-        terminations = torch.zeros_like(truncations)
+        terminations = self._never if truncations.dim() == 1 else torch.zeros_like(truncations)
         if self.backend == "numpy":
             return GameStep(self._observe(states), rewards.numpy(), terminations.numpy(), truncations.numpy(), info)
         return GameStep(self._observe(states), rewards, terminations, truncations, info)

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from mamrl.envs.batched import OBSERVATIONS, BatchedMatrixGame, as_game
+from mamrl.envs.batched import OBSERVATIONS, BatchedMatrixGame, GameStep, as_game
 from mamrl.envs.seats import opponents_of
 from mamrl.envs.vector import AUTORESET_NAMES, BatchVectorEnv, SingleEnv, autoreset_mode_of
 from mamrl.errors import choose
@@ -32,7 +32,7 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         episode_length: steps until truncation, 0 for never.
         observation: "state", integers; or "one-hot", float32 vectors.
         autoreset_mode: Gymnasium's, or its value, such as "SameStep".
-        copy: False returns arrays that later steps write over.
+        copy: False returns arrays that a later step may write over.
 
     Raises:
         TypeError: neither a game nor payoffs, or an opponent of an unknown kind.
@@ -55,20 +55,26 @@ class MatrixGameVectorEnv(BatchVectorEnv):
             raise TypeError("expected either game or payoffs, of shape (n, A_1, ..., A_n)")
         self.game = as_game(payoffs if game is None else game)
         mode = AUTORESET_NAMES[autoreset_mode_of(autoreset_mode)]
-        # in float64, as Gymnasium's own vector environments give rewards
-        self._batch = BatchedMatrixGame(
-            self.game.to(torch.float64), num_envs, episode_length=episode_length, autoreset=mode, copy=False
-        )
         own_actions, states = self.game.action_counts[0], self.game.num_states
+        # rewards in float64, as Gymnasium's own vector environments have them; indices as small as they can be
+        self._batch = BatchedMatrixGame(
+            self.game.to(torch.float64),
+            num_envs,
+            episode_length=episode_length,
+            index_dtype="uint8" if states <= 256 else "int64",
+            autoreset=mode,
+            copy=False,
+        )
         self._one_hot = choose("observation", observation, OBSERVATIONS) == "one-hot"
         space = spaces.Box(0.0, 1.0, (states,), np.float32) if self._one_hot else spaces.Discrete(states)
         super().__init__(num_envs, space, spaces.Discrete(own_actions), autoreset_mode, copy)
         self._rows = np.eye(states, dtype=np.float32)
         self._opponents = opponents_of(opponent, self.game, num_envs, episode_length)
         self._random = any(other.random for other in self._opponents)
-        self._joint = torch.zeros(self.game.num_players, num_envs, dtype=torch.int64)
+        self._states, _ = self._batch.reset()
+        self._joint = torch.zeros_like(self._states)
+        self._seats = list(zip(range(1, self.game.num_players), self._joint[1:], self._opponents, strict=True))
         self._own_actions = self._joint[0].numpy()
-        self._states: Tensor = torch.zeros_like(self._joint)
 
     def _begin(self, which: Tensor, mask: np.ndarray | None, afresh: bool) -> tuple[np.ndarray, dict[str, Any]]:
         self._states, _ = self._batch.reset(mask=None if mask is None else torch.from_numpy(mask))
@@ -80,31 +86,32 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         # everything of the agent's is checked before an opponent is asked, who may remember being asked
         self._take(actions)
         self._batch.check_can_step()
-        for player, other in enumerate(self._opponents, start=1):
-            self._joint[player] = other.act(self._states[player], self._draws)
+        for player, seat, other in self._seats:
+            seat.copy_(other.act(self._states[player], self._draws))
         step = self._batch.step(self._joint)
         playing = None if self._waiting is None else torch.from_numpy(~self._waiting)
-        ended = step.truncations if bool(step.truncations.any()) else None
+        truncations = step.truncations.numpy()
+        ended = step.truncations if truncations.any() else None
         if self._random:
             self._draws.advance(playing)
         reached = self._states
         self._states = step.observations
-        for player, other in enumerate(self._opponents, start=1):
+        for player, seat, other in self._seats:
             if other.learns:
-                other.observe(reached[player], self._joint[player], step.rewards[player], playing, ended)
-        infos = self._begin_after(step, ended)
-        truncations = step.truncations.numpy()
+                other.observe(reached[player], seat, step.rewards[player], playing, ended)
+        rewards = step.rewards.numpy()
+        infos = self._begin_after(step, rewards[1:].T, ended)
         return (
             self._observe(self._states),
-            self._own(step.rewards[0].numpy()),
-            step.terminations.numpy(),
+            self._own(rewards[0]),
+            self._own(step.terminations.numpy()),
             self._own(truncations),
             infos,
         )
 
-    def _begin_after(self, step: Any, ended: Tensor | None) -> dict[str, Any]:
+    def _begin_after(self, step: GameStep, theirs: np.ndarray, ended: Tensor | None) -> dict[str, Any]:
         """Lets episodes begin as the mode has it, and tells what there is to know of the step."""
-        about = {"opponent_rewards": step.rewards[1:].numpy().T.copy()}
+        about = {"opponent_rewards": self._own(theirs)}
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._begin_episodes(waiting)
@@ -132,18 +139,18 @@ class MatrixGameVectorEnv(BatchVectorEnv):
             raise TypeError(f"actions are {given.dtype}, expected integers")
         if given.shape != (self.num_envs,):
             raise ValueError(f"actions have shape {given.shape}, expected ({self.num_envs},)")
-        self._own_actions[:] = given
-        # negative numbers are large ones without their sign
         count = self.game.action_counts[0]
-        if self._own_actions.view(np.uint64).max() >= count:
+        # a negative number is a large one without its sign
+        if given.astype(np.int64, copy=False).view(np.uint64).max() >= count:
             wrong = int(((given < 0) | (given >= count)).argmax())
             raise ValueError(
                 f"actions holds {given[wrong]} in environment {wrong}, expected at least 0 and below {count}"
             )
+        self._own_actions[:] = given
 
     def _observe(self, states: Tensor) -> np.ndarray:
         own = states[0].numpy()
-        return self._rows[own] if self._one_hot else self._own(own)
+        return self._rows[own] if self._one_hot else own.astype(np.int64, copy=self.copy)
 
 
 def make_single(**settings: Any) -> SingleEnv:

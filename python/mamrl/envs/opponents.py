@@ -34,7 +34,7 @@ class Opponent:
         """Environments ``which`` (k,) begin an episode; ``afresh`` after new seeds, so that nothing is remembered."""
 
     def act(self, states: Tensor, draws: Draws) -> Tensor:
-        """Actions (E,) int64 at states (E,) int64, as the seat sees them."""
+        """Actions (E,) at states (E,) as the seat sees them, both int64, or uint8 where that holds every state."""
         raise NotImplementedError
 
     def observe(
@@ -90,7 +90,7 @@ class RecurrentOpponent(Opponent):
         self._hidden[which], self._cell[which] = 0, 0
 
     def act(self, states: Tensor, draws: Draws) -> Tensor:
-        gates = self._table[states] + self._hidden @ self._recurrent.T
+        gates = self._table[states.long()] + self._hidden @ self._recurrent.T
         self._hidden, self._cell = reference.lstm_cell(gates, self._cell)
         logits = self._hidden @ self._head.T + self._bias
         distributions = torch.softmax(logits, dim=-1).unsqueeze(1)
@@ -105,7 +105,7 @@ class FunctionOpponent(Opponent):
         self._function, self._num_actions = function, num_actions
 
     def act(self, states: Tensor, draws: Draws) -> Tensor:
-        actions = np.asarray(self._function(states.numpy().copy()))
+        actions = np.asarray(self._function(states.numpy().astype(np.int64)))
         if actions.dtype.kind not in "iu" or actions.shape != tuple(states.shape):
             raise ValueError(
                 f"the opponent gave actions of {actions.dtype} and shape {actions.shape}, expected integers of shape "

@@ -16,7 +16,7 @@ _recorded = torch.ops.mamrl.pair_network_recorded.default
 _own_gradient = torch.ops.mamrl.pair_network_own_gradient.default
 _backward = torch.ops.mamrl.pair_network_backward.default
 
-_WHY_CONSTANT = "the kernel differentiates in the weights only (mamrl.reference.pair_network in everything)"
+_WHY_CONSTANT = "the kernel differentiates in the weights only (mamrl.pair_layers.pair_network in everything)"
 
 
 def pair_network(
@@ -118,7 +118,7 @@ def _differentiate_recorded(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]
 def _refuse_second(ctx: Any, *grads: Tensor) -> Any:
     raise RuntimeError(
         "mamrl: the kernel of networks over pairs has one derivative, and a second was asked for; "
-        "mamrl.reference.pair_network has all"
+        "mamrl.pair_layers.pair_network has all"
     )
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mamrl import reference
+from mamrl import pair_layers
 from mamrl.games.differentiable import DifferentiableGame
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
-from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, pair_layers, split_pair_weights
+from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, split_pair_weights
 
 #: the signals that a network starts from
 POLICY, DISCOUNT = 0, 1
@@ -44,7 +44,7 @@ class PairNetwork(nn.Module):
         self.policy_size = policy_size
         self.policy_scale = policy_scale
         self.outputs, self.units = layers[-1].units, layers[-2].units
-        shapes = [shape for _, each in pair_layers(self.fields, policy_size) for shape in each.values()]
+        shapes = [shape for _, each in pair_layers.pair_layers(self.fields, policy_size) for shape in each.values()]
         self.weights = nn.Parameter(torch.zeros(sum(math.prod(shape) for shape in shapes)))
         self.reset(torch.Generator().manual_seed(seed))
 
@@ -86,7 +86,7 @@ class PairNetwork(nn.Module):
             outputs: What :meth:`own_gradient` gave, not to be computed again.
         """
         if x.requires_grad or x.device.type != "cpu":
-            return reference.pair_network(self.weights, self.fields, self._told(x), gamma)
+            return pair_layers.pair_network(self.weights, self.fields, self._told(x), gamma)
         return pair_network(self.weights, self.fields, self._told(x), gamma, outputs)
 
     def own_gradient(self, x: Tensor, gamma: Tensor, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ class PairNetwork(nn.Module):
             without a graph.
         """
         told = self._told(x.detach())
-        run = pair_network_own_gradient if x.device.type == "cpu" else reference.pair_network_own_gradient
+        run = pair_network_own_gradient if x.device.type == "cpu" else pair_layers.pair_network_own_gradient
         outputs, gradient = run(self.weights, self.fields, told, gamma, signs)
         slope = told * (1 - told) if self.policy_scale is None else 1 / self.policy_scale
         return gradient * slope, outputs
