@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     ON_CUDA_KERNELS,
     assert_close,
@@ -8,6 +9,7 @@ from checks import (
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     on_cpu_kernels,
     strided,
 )
@@ -31,22 +33,25 @@ def indexed(horizon=30, chains=2, trajectories=9, num_states=5, dtype=torch.floa
     return states, returns
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 8, 17, 40])
 @pytest.mark.parametrize("batch", [(30, 2, 9), (11, 1, 130), (150, 1, 64)])
-def test_prediction_from_vectors_agrees_with_the_twin(dtype, size, batch):
+def test_prediction_from_vectors_agrees_with_the_twin(device, dtype, size, batch):
     observations, returns = dense(*batch, size, dtype)
     expected = reference.linear_baseline(observations, returns, 0, 1e-5)
-    assert_close(ops.linear_baseline(observations, returns), expected, scale=1e4 if dtype == torch.float64 else 1)
+    actual = ops.linear_baseline(*on(device, observations, returns)).cpu()
+    assert_close(actual, expected, scale=1e4 if dtype == torch.float64 else 1)
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_states", [1, 2, 5, 17, 200])
 @pytest.mark.parametrize("batch", [(30, 2, 9), (11, 1, 130), (150, 1, 64)])
-def test_prediction_from_states_agrees_with_the_twin(dtype, num_states, batch):
+def test_prediction_from_states_agrees_with_the_twin(device, dtype, num_states, batch):
     states, returns = indexed(*batch, num_states, dtype)
     expected = reference.linear_baseline(states, returns, num_states, 1e-5)
-    actual = ops.linear_baseline(states, returns, num_states=num_states)
+    actual = ops.linear_baseline(*on(device, states, returns), num_states=num_states).cpu()
     assert_close(actual, expected, scale=1e5 if dtype == torch.float64 else 1)
 
 

@@ -100,7 +100,7 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
         ValueError: a run folder holds another experiment.
     """
     tasks = {
-        (each.folder, seed): (each.experiment, seed, run_folder(options, each, seed), options.resume)
+        (each.folder, seed): (each.experiment, seed, run_folder(options, each, seed), options.resume, options.device)
         for each in wanted
         for seed in range(options.seeds)
     }
@@ -113,7 +113,7 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
 
 
 _Key = tuple[str, int]
-_Task = tuple[Experiment, int, Path, bool]
+_Task = tuple[Experiment, int, Path, bool, str]
 _Result = tuple[Run, MetaTest]
 
 
@@ -145,11 +145,11 @@ def run_folder(options: Options, each: Trained, seed: int) -> Path:
     return options.out / ("quick-runs" if options.quick else "runs") / each.folder / f"seed-{seed}"
 
 
-def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool) -> _Result:
+def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool, device: str) -> _Result:
     begun = (folder / EXPERIMENT).is_file()
     finished = begun and _last_iteration(folder) == experiment.iterations
     resumed = begun and (resume or finished)
-    run = train(experiment, seed=seed, out=folder, resume=resumed, progress=False, tensorboard=False)
+    run = train(experiment, seed=seed, device=device, out=folder, resume=resumed, progress=False, tensorboard=False)
     return run, run.test()
 
 

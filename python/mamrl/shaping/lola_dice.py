@@ -110,13 +110,13 @@ def self_play(
     rows = [row.detach().clone() for row in parameters]
     optimizer = torch.optim.Adam(rows, lr=learning_rate, maximize=True)
     chains, agents = rows[0].shape[0], range(len(rows))
-    weights = chain.discount ** torch.arange(chain.horizon, dtype=rows[0].dtype)
+    weights = chain.discount ** torch.arange(chain.horizon, dtype=rows[0].dtype, device=rows[0].device)
     weights = weights / weights.sum()
 
     # the streams of an update: tau_0, then each player's simulations
     def sampler(update: int, offset: int) -> Sampler:
         def sample(position: int, joint: Sequence[Tensor]) -> Trajectories:
-            keys = random_keys(seed, "other", update, offset + position, chains)
+            keys = random_keys(seed, "other", update, offset + position, chains, device=rows[0].device)
             return play(game, policies, joint, keys, chain.num_trajectories, chain.horizon)
 
         return sample
