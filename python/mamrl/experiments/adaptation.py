@@ -109,11 +109,6 @@ def _in_order(results: Results) -> list[Check]:
 _FAR = float("inf")
 
 
-def _other(field: str, value: int, usual: int) -> dict[str, Any]:
-    """A change of the experiment where there is one: runs with the usual value are shared with other figures."""
-    return {} if value == usual else {field: value}
-
-
 def _fewer(k: int) -> dict[str, Any]:
     """K trajectories: the fewer, the more chains a batch, and none of them may outweigh the others."""
     return {} if k == 64 else {"num_trajectories": k, "chains": max(8, 256 // k), "chain_grad_clip": 10.0}
@@ -152,8 +147,13 @@ def _fig6b(options: Options) -> Path:
 
 
 def _fig6c(options: Options) -> Path:
+    # the more peers there are, the more their draws differ from one batch to the next
+    wider: dict[str, Any] = {"chains": 24, "actor_lr": 0.1, "own_lr_lr": 0.05, "lr_decay": True}
+
     def one(algorithm: str, players: int) -> Trained:
-        return trained(options, "rps", algorithm, **_other("num_players", players, 2))
+        if players == 2:
+            return trained(options, "rps", algorithm)
+        return trained(options, "rps", algorithm, num_players=players, **(wider if options.agent == "tabular" else {}))
 
     rows = [(f"{n} players", [one("meta-mapg", n), one("meta-pg", n)]) for n in PLAYERS]
     claim = "In rock-paper-scissors Meta-MAPG is above Meta-PG with two, three and four players."
