@@ -14,7 +14,7 @@ from mamrl.rollouts import random_keys
 
 NAMED = {
     *("fig2", "fig5a", "fig5b", "fig5c", "fig6a", "fig6b", "fig6c", "fig6d", "table-ood", "fig7", "fig9-fig16"),
-    *("workshop-fig1", "workshop-fig3"),
+    *("workshop-fig1", "workshop-fig3", "lola-dice"),
 }
 
 

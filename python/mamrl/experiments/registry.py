@@ -17,6 +17,7 @@ _MODULES = (
     "adaptation",
     "populations",
     "dynamics",
+    "lola_self_play",
     "two_meta_agents",
     "logistic",
     "iterated",
