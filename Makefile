@@ -68,12 +68,13 @@ docs: $(VENV)/.requirements-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python
+# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python; a module is replaced and not
+# overwritten, so that a process that has the old one mapped goes on with it
 inplace: $(DEPS)
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cmake -G Ninja -S . -B build/inplace -DPython_EXECUTABLE=$(abspath $(BIN))/python \
 		-DMAMRL_EMULATE_CUDA=ON
 	$(BIN)/cmake --build build/inplace
-	cp build/inplace/_C*.so python/mamrl/
+	cp --remove-destination build/inplace/_C*.so python/mamrl/
 
 clean:
 	rm -rf build dist python/mamrl/_C*.so $(INSTALLED)
