@@ -23,6 +23,7 @@ struct alignas(4 * sizeof(T)) Four {
 
 template <class T>
 __device__ inline Four<T> load_four(const T* from) {
+  check_aligned(from, alignof(Four<T>));
   return *reinterpret_cast<const Four<T>*>(from);
 }
 

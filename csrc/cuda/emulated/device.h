@@ -58,6 +58,10 @@ T* shared_memory() {
   return reinterpret_cast<T*>(emulated::block_memory());
 }
 
+inline void check_aligned(const void* address, size_t alignment) {
+  if (reinterpret_cast<uintptr_t>(address) % alignment) emulated::stop_device("misaligned address");
+}
+
 #define MAMRL_STOP_DEVICE(...) ::mamrl::emulated::stop_device(__VA_ARGS__)
 
 }  // namespace mamrl
