@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 # one stamp a stage, so that nothing is done twice
 DEPS := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
+NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 SOURCES := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint format bench wheel docs inplace clean
+.PHONY: demo test lint format bench cuda-check wheel docs inplace clean
 
 $(DEPS): requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +22,8 @@ $(VENV)/.requirements-%: requirements-%.txt $(DEPS)
 	touch $@
 
 $(INSTALLED): $(DEPS) $(SOURCES)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+		--config-settings=cmake.define.MAMRL_EMULATE_CUDA=ON -e .
 	touch $@
 
 demo: $(INSTALLED)
@@ -30,33 +32,49 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-lint: $(DEPS)
-	$(BIN)/ruff format --check python tests bench examples
-	$(BIN)/ruff check python tests bench examples
+lint: $(DEPS) $(if $(NVCC),cuda-check)
+	$(BIN)/ruff format --check python tests bench examples docs/_hooks
+	$(BIN)/ruff check python tests bench examples docs/_hooks
 	$(BIN)/mypy
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(DEPS)
-	$(BIN)/ruff format python tests bench examples
-	$(BIN)/ruff check --fix python tests bench examples
+	$(BIN)/ruff format python tests bench examples docs/_hooks
+	$(BIN)/ruff check --fix python tests bench examples docs/_hooks
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format -i
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
 
+# The CUDA kernels compile, whether or not there is a GPU or a CUDA build of torch. One nvcc at a time: each takes a core.
+CUDA_CHECKED := $(patsubst csrc/cuda/%.cu,build/cuda-check/%.o,$(wildcard csrc/cuda/*.cu))
+CUDA_ARCHITECTURES ?= arch=compute_80,code=sm_80 arch=compute_90,code=[sm_90,compute_90]
+
+cuda-check: $(CUDA_CHECKED)
+
+build/cuda-check/%.o: csrc/cuda/%.cu $(wildcard csrc/cuda/*.h csrc/common/*.h csrc/ops/*.h) | $(DEPS)
+	@test -n "$(NVCC)" || { echo "make cuda-check needs nvcc: put it on PATH, or set NVCC"; exit 1; }
+	@mkdir -p $(@D)
+	flock build/cuda-check $(NVCC) -std=c++20 -O3 -c $< -o $@ $(addprefix -gencode ,$(CUDA_ARCHITECTURES)) -Icsrc \
+		-isystem $$($(BIN)/python -c "import torch; print(torch.__path__[0])")/include \
+		-DUSE_CUDA -DTORCH_TARGET_VERSION=0x020b000000000000 -Xcompiler -Wall,-Wextra,-fPIC -Werror all-warnings
+
 # dist/: the source distribution and, from it, the wheel, audited and tried in a clean environment
 wheel: $(VENV)/.requirements-wheel
 	bash .ci/wheel $(BIN)
 
+# the variable silences the theme's advertisement of its successor
 docs: $(VENV)/.requirements-docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python
+# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python; a module is replaced and not
+# overwritten, so that a process that has the old one mapped goes on with it
 inplace: $(DEPS)
-	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cmake -G Ninja -S . -B build/inplace -DPython_EXECUTABLE=$(abspath $(BIN))/python
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cmake -G Ninja -S . -B build/inplace -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+		-DMAMRL_EMULATE_CUDA=ON
 	$(BIN)/cmake --build build/inplace
-	cp build/inplace/_C*.so python/mamrl/
+	cp --remove-destination build/inplace/_C*.so python/mamrl/
 
 clean:
 	rm -rf build dist python/mamrl/_C*.so $(INSTALLED)

@@ -13,12 +13,18 @@ endif()
 file(STRINGS ${MAMRL_TORCH_DIR}/version.py MAMRL_TORCH_VERSION REGEX "^__version__")
 message(STATUS "torch: ${MAMRL_TORCH_DIR} (${MAMRL_TORCH_VERSION})")
 
-# One stable-ABI module: it calls nothing of torch outside torch/csrc/stable, so it serves every torch >= 2.11.
-function(mamrl_torch_module target)
+# A stable-ABI library that Python imports as `module`: it calls nothing of torch outside torch/csrc/stable, so it serves
+# every torch >= 2.11.
+function(mamrl_torch_library target module)
   target_include_directories(${target} PRIVATE csrc)
   target_include_directories(${target} SYSTEM PRIVATE ${MAMRL_TORCH_DIR}/include ${Python_INCLUDE_DIRS})
-  target_compile_definitions(${target} PRIVATE TORCH_TARGET_VERSION=0x020b000000000000)
+  target_compile_definitions(${target} PRIVATE TORCH_TARGET_VERSION=0x020b000000000000 MAMRL_MODULE=${module})
   target_link_libraries(${target} PRIVATE ${MAMRL_TORCH_DIR}/lib/libtorch_cpu.so)
-  set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX ".so" SKIP_BUILD_RPATH ON INSTALL_RPATH "")
+  set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX ".so" OUTPUT_NAME ${module} SKIP_BUILD_RPATH ON
+                                             INSTALL_RPATH "")
+endfunction()
+
+function(mamrl_torch_module target)
+  mamrl_torch_library(${target} ${target})
   install(TARGETS ${target} LIBRARY DESTINATION mamrl)
 endfunction()

@@ -138,6 +138,8 @@ inline std::optional<Tensor> row_major(const std::optional<Tensor>& t) {
   return t ? std::optional<Tensor>(row_major(*t)) : std::nullopt;
 }
 
+inline const Tensor* pointer(const std::optional<Tensor>& t) { return t ? &*t : nullptr; }
+
 template <class T>
 const T* data_or_null(const std::optional<Tensor>& t) {
   return t ? t->const_data_ptr<T>() : nullptr;

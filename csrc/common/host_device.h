@@ -14,3 +14,10 @@
 #else
 #define MAMRL_FN static inline __attribute__((always_inline))
 #endif
+
+// the same for a member of a struct
+#ifdef __CUDACC__
+#define MAMRL_METHOD __forceinline__ __host__ __device__
+#else
+#define MAMRL_METHOD inline __attribute__((always_inline))
+#endif

@@ -3,10 +3,14 @@
 // vector instruction.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
+#include "common/host_device.h"
+
 namespace mamrl {
+
+// own action first: player 2 calls player 1's DC its own CD
+MAMRL_FN int other_side(int state) { return state == 2 ? 3 : state == 3 ? 2 : state; }
 
 // Joint actions are numbered DD, DC, CD, CC from player 1's side; states are the initial one, then those
 // four.
@@ -16,7 +20,7 @@ struct Iterated2x2Lanes {
   T value[2][W];        // normalised: (1 - d) p_0 (I - d P)^-1 r
   T slope[2][2][5][W];  // d value[i] / d logit of player j in state s
 
-  inline __attribute__((always_inline)) void evaluate(const T* payoffs, T discount) {
+  MAMRL_METHOD void evaluate(const T* payoffs, T discount) {
     // columns of I - d P^T are dominated by their diagonals, so elimination needs no pivoting
     T m[4][4][W], occupancy[4][W], future[2][4][W];
     for (int s = 0; s < 4; ++s)

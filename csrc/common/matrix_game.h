@@ -1,6 +1,7 @@
 // The n-player matrix game: joint actions as numbers, what each player sees, and how an action is drawn.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "common/host_device.h"
@@ -48,6 +49,21 @@ MAMRL_FN int64_t draw_weighted(const T* weights, int64_t actions, T uniform) {
   int64_t action = 0;
   for (int64_t a = 0; a + 1 < actions; ++a) {
     cumulated += weights[a];
+    action += cumulated <= reached;
+  }
+  return action;
+}
+
+// The same of unnormalised log-probabilities.
+template <class T>
+MAMRL_FN int64_t draw_from_logits(const T* logits, int64_t actions, T uniform) {
+  T most = logits[0], total = 0, cumulated = 0;
+  for (int64_t a = 1; a < actions; ++a) most = logits[a] > most ? logits[a] : most;
+  for (int64_t a = 0; a < actions; ++a) total += std::exp(logits[a] - most);
+  const T reached = uniform * total;
+  int64_t action = 0;
+  for (int64_t a = 0; a + 1 < actions; ++a) {
+    cumulated += std::exp(logits[a] - most);
     action += cumulated <= reached;
   }
   return action;

@@ -1,21 +1,19 @@
 // The linear baseline of Duan et al. 2016: least squares on [obs, obs^2, t/100, (t/100)^2, (t/100)^3, 1], one fit a
 // chain. Features are never materialised, and the normal equations are built and solved in double.
+#include "ops/baseline.h"
+
 #include <torch/csrc/stable/library.h>
 
 #include <vector>
 
-#include "common/check.h"
+#include "common/columns.h"
+#include "common/normal_equations.h"
 #include "cpu/columns.h"
-#include "cpu/indices.h"
-#include "cpu/normal_equations.h"
+#include "cpu/device.h"
 #include "cpu/simd.h"
 
 namespace mamrl {
 namespace {
-
-struct Shape {
-  int64_t horizon, chains, trajectories;
-};
 
 // Neighbouring samples often share a state: sums in as many copies need not wait for each other.
 constexpr int64_t kCopies = 4;
@@ -23,18 +21,19 @@ constexpr int64_t kCopies = 4;
 typedef double CountAndReturns __attribute__((vector_size(16)));
 
 template <class T>
-StateSums sum_states(const int64_t* states, const T* returns, Shape shape, int64_t chain, int64_t num_states) {
-  StateSums sums(num_states);
+void sum_states(const LinearBaseline<T>& op, int64_t chain, double* counts, double* returns, double* times,
+                StateSums& sums) {
+  const int64_t num_states = op.num_states;
   std::vector<CountAndReturns> row_sums(kCopies * num_states);
-  for (int64_t t = 0; t < shape.horizon; ++t) {
-    const int64_t row = (t * shape.chains + chain) * shape.trajectories;
+  for (int64_t t = 0; t < op.horizon; ++t) {
+    const int64_t row = (t * op.chains + chain) * op.trajectories;
     const auto add = [&](int64_t k, int64_t copy) {
-      row_sums[copy * num_states + states[row + k]] += CountAndReturns{1, double(returns[row + k])};
+      row_sums[copy * num_states + op.states[row + k]] += CountAndReturns{1, double(op.returns[row + k])};
     };
     int64_t k = 0;
-    for (; k + kCopies <= shape.trajectories; k += kCopies)
+    for (; k + kCopies <= op.trajectories; k += kCopies)
       for (int64_t copy = 0; copy < kCopies; ++copy) add(k + copy, copy);
-    for (; k < shape.trajectories; ++k) add(k, 0);
+    for (; k < op.trajectories; ++k) add(k, 0);
 
     double z[kTimeFeatures], total = 0;
     time_features(t, z);
@@ -44,38 +43,37 @@ StateSums sum_states(const int64_t* states, const T* returns, Shape shape, int64
         sum += row_sums[copy * num_states + s];
         row_sums[copy * num_states + s] = CountAndReturns{};
       }
-      sums.counts[s] += sum[0];
-      sums.returns[s] += sum[1];
+      counts[s] += sum[0];
+      returns[s] += sum[1];
       total += sum[1];
-      for (int p = 0; p < kTimeFeatures; ++p) sums.times[s * kTimeFeatures + p] += sum[0] * z[p];
+      for (int p = 0; p < kTimeFeatures; ++p) times[s * kTimeFeatures + p] += sum[0] * z[p];
     }
     for (int p = 0; p < kTimeFeatures; ++p) {
       sums.time_returns[p] += z[p] * total;
-      for (int q = 0; q < kTimeFeatures; ++q) sums.time_gram[p][q] += z[p] * z[q] * double(shape.trajectories);
+      for (int q = 0; q < kTimeFeatures; ++q) sums.time_gram[p][q] += z[p] * z[q] * double(op.trajectories);
     }
   }
-  return sums;
 }
 
 // Fits and predicts one chain of which the observation is a state; false where the system stays singular.
 template <class T>
-bool fit_states(const int64_t* states, const T* returns, T* predictions, Shape shape, int64_t chain, int64_t num_states,
-                double ridge) {
-  const StateSums sums = sum_states(states, returns, shape, chain, num_states);
+bool fit_states(const LinearBaseline<T>& op, int64_t chain) {
+  const int64_t num_states = op.num_states;
+  std::vector<double> counts(num_states), returns(num_states), times(num_states * kTimeFeatures);
+  StateSums sums = {num_states, counts.data(), returns.data(), times.data(), {}, {}};
+  sum_states(op, chain, counts.data(), returns.data(), times.data(), sums);
   std::vector<double> weights(num_states);
   double time_weights[kTimeFeatures];
-  int attempt = 0;
-  for (; attempt < kRidgeAttempts && !sums.solve(ridge, weights.data(), time_weights); ++attempt) ridge *= 10;
-  if (attempt == kRidgeAttempts) return false;
+  if (!sums.solve_with_enough_ridge(op.ridge, weights.data(), time_weights)) return false;
 
   std::vector<T> of_state(num_states);
-  for (int64_t t = 0; t < shape.horizon; ++t) {
-    const int64_t row = (t * shape.chains + chain) * shape.trajectories;
+  for (int64_t t = 0; t < op.horizon; ++t) {
+    const int64_t row = (t * op.chains + chain) * op.trajectories;
     double z[kTimeFeatures], at_time = 0;
     time_features(t, z);
     for (int p = 0; p < kTimeFeatures; ++p) at_time += z[p] * time_weights[p];
     for (int64_t s = 0; s < num_states; ++s) of_state[s] = T(weights[s] + at_time);
-    for (int64_t i = row; i < row + shape.trajectories; ++i) predictions[i] = of_state[states[i]];
+    for (int64_t i = row; i < row + op.trajectories; ++i) op.predictions[i] = of_state[op.states[i]];
   }
   return true;
 }
@@ -106,7 +104,7 @@ bool fit_vectors(const BaselineChain<T>& op, double ridge) {
       for (int q = p; q < kTimeFeatures; ++q) matrix[(features + p) * order + features + q] = time_gram[p][q];
       right[features + p] = times[p * width + features];
     }
-    solved = cholesky_solve(matrix.data(), ridge, right.data(), order);
+    solved = cholesky_solve(matrix.data(), ridge, right.data(), order, OneThread());
   }
   if (!solved) return false;
 
@@ -121,50 +119,30 @@ bool fit_vectors(const BaselineChain<T>& op, double ridge) {
   return true;
 }
 
-Tensor linear_baseline(const Tensor& observations_, const Tensor& returns_, int64_t num_states, double ridge) {
-  const Tensor observations = row_major(observations_), returns = row_major(returns_);
-  const int64_t dims = returns.dim();
-  check_floating("returns", returns);
-  MAMRL_CHECK(dims == 2 || dims == 3, "returns has shape ", shape_text(returns), ", expected (T, M, K) or (T, K)");
-  MAMRL_CHECK(ridge > 0, "ridge is ", ridge, ", expected a positive number");
-  const Shape shape{returns.size(0), dims == 3 ? returns.size(1) : 1, returns.size(dims - 1)};
-  const bool indexed = observations.scalar_type() == ScalarType::Long;
-  int64_t size = 0;
-  if (indexed) {
-    MAMRL_CHECK(num_states >= 1, "num_states is ", num_states, ", expected at least 1");
-    check_same_shape("observations", observations, "returns", returns);
-    check_indices("observations", observations, num_states);
-  } else {
-    check_dtype("observations", observations, returns.scalar_type(), "returns");
-    bool same = observations.dim() == dims + 1;
-    for (int64_t i = 0; i < dims && same; ++i) same = observations.size(i) == returns.size(i);
-    MAMRL_CHECK(same, "observations has shape ", shape_text(observations), ", expected one dimension more than the ",
-                shape_text(returns), " of returns");
-    size = observations.size(dims);
-  }
-  Tensor predictions = empty_row_major(returns);
-  if (returns.numel() == 0) return predictions;
-  std::vector<char> fitted(shape.chains, 0);
-  dispatch_floating(returns, [&]<class T>() {
-    const T* y = returns.const_data_ptr<T>();
-    T* out = predictions.mutable_data_ptr<T>();
-    const int64_t work = shape.horizon * shape.trajectories * (1 + size * size);
-    for_column_blocks(work, shape.chains, 1, [&](int64_t begin, int64_t end) {
+struct Device : Cpu {
+  using Cpu::Cpu;
+
+  template <class T>
+  void run(const LinearBaseline<T>& op, const Tensor&) const {
+    std::vector<char> fitted(op.chains, 0);
+    const int64_t work = op.horizon * op.trajectories * (1 + op.size * op.size);
+    for_column_blocks(work, op.chains, 1, [&](int64_t begin, int64_t end) {
       for (int64_t m = begin; m < end; ++m) {
-        fitted[m] = indexed ? fit_states<T>(observations.const_data_ptr<int64_t>(), y, out, shape, m, num_states, ridge)
-                            : fit_vectors<T>({observations.const_data_ptr<T>(), y, out, shape.horizon, shape.chains,
-                                              shape.trajectories, size, m},
-                                             ridge);
+        fitted[m] = op.num_states ? fit_states(op, m)
+                                  : fit_vectors<T>({op.observations, op.returns, op.predictions, op.horizon, op.chains,
+                                                    op.trajectories, op.size, m},
+                                                   op.ridge);
       }
     });
-  });
-  for (int64_t m = 0; m < shape.chains; ++m)
-    MAMRL_CHECK(fitted[m], "the normal equations of chain ", m, " stay singular with a ridge of up to 100000 times ",
-                ridge, "; do the observations or returns hold NaN or inf?");
-  return predictions;
-}
+    for (int64_t m = 0; m < op.chains; ++m)
+      MAMRL_CHECK(fitted[m], "the normal equations of chain ", m, " stay singular with a ridge of up to 100000 times ",
+                  op.ridge, "; do the observations or returns hold NaN or inf?");
+  }
+};
 
 }  // namespace
 }  // namespace mamrl
 
-STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) { m.impl("linear_baseline", TORCH_BOX(&mamrl::linear_baseline)); }
+STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
+  m.impl("linear_baseline", TORCH_BOX(&mamrl::linear_baseline<mamrl::Device>));
+}

@@ -1,92 +1,31 @@
 // Generalized advantages and their transpose: recursions over time, vectorised over the trailing batch.
+#include "ops/gae.h"
+
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
-#include "common/check.h"
 #include "cpu/columns.h"
+#include "cpu/device.h"
 #include "cpu/simd.h"
 
 namespace mamrl {
 namespace {
 
-Tensor gae(const Tensor& rewards_, const Tensor& values_, const std::optional<Tensor>& next_values_,
-           const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_, double discount,
-           double gae_lambda) {
-  const Tensor rewards = row_major(rewards_), values = row_major(values_);
-  const auto next_values = row_major(next_values_);
-  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("rewards", rewards);
-  check_has_time("rewards", rewards);
-  const int64_t horizon = rewards.size(0);
-  if (next_values) {
-    check_like("values", values, "rewards, next_values being given", rewards);
-    check_like("next_values", *next_values, "rewards", rewards);
-  } else {
-    check_dtype("values", values, rewards.scalar_type(), "rewards");
-    MAMRL_CHECK(same_shape(values, rewards, 1) && values.size(0) == horizon + 1, "values has shape ",
-                shape_text(values), ", expected one row more than the ", shape_text(rewards), " of rewards");
-  }
-  check_mask("terminations", terminations, "rewards", rewards);
-  check_mask("truncations", truncations, "rewards", rewards);
-  check_fraction("discount", discount);
-  check_fraction("gae_lambda", gae_lambda);
-
-  Tensor advantages = empty_row_major(rewards);
-  if (rewards.numel() == 0) return advantages;
-  dispatch_floating(rewards, [&]<class T>() {
-    GaeColumns<T> op;
-    op.horizon = horizon;
-    op.columns = rewards.numel() / horizon;
-    op.rewards = rewards.const_data_ptr<T>();
-    op.values = values.const_data_ptr<T>();
-    op.next_values = next_values ? next_values->const_data_ptr<T>() : op.values + op.columns;
-    op.terminations = data_or_null<bool>(terminations);
-    op.truncations = data_or_null<bool>(truncations);
-    op.advantages = advantages.mutable_data_ptr<T>();
-    op.discount = T(discount);
-    op.discount_lambda = T(discount * gae_lambda);
+struct Device : Cpu {
+  using Cpu::Cpu;
+  template <class T>
+  void run(const GaeColumns<T>& op) const {
     for_column_blocks(op, kColumnBlock, simd_kernels<T>().gae);
-  });
-  return advantages;
-}
-
-std::tuple<Tensor, Tensor, Tensor> gae_backward(const Tensor& grad_, const std::optional<Tensor>& terminations_,
-                                                const std::optional<Tensor>& truncations_, double discount,
-                                                double gae_lambda, bool separate) {
-  const Tensor grad = row_major(grad_);
-  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("grad", grad);
-  check_has_time("grad", grad);
-  check_mask("terminations", terminations, "grad", grad);
-  check_mask("truncations", truncations, "grad", grad);
-
-  const int64_t horizon = grad.size(0);
-  Tensor grad_rewards = empty_row_major(grad);
-  Tensor grad_values = empty_row_major(grad, separate ? horizon : horizon + 1);
-  Tensor grad_next = empty_row_major(grad, separate ? horizon : 0);
-  if (grad.numel() == 0) return {grad_rewards, torch::stable::zero_(grad_values), grad_next};
-  dispatch_floating(grad, [&]<class T>() {
-    GaeBackwardColumns<T> op;
-    op.horizon = horizon;
-    op.columns = grad.numel() / horizon;
-    op.grad = grad.const_data_ptr<T>();
-    op.terminations = data_or_null<bool>(terminations);
-    op.truncations = data_or_null<bool>(truncations);
-    op.grad_rewards = grad_rewards.mutable_data_ptr<T>();
-    op.grad_values = grad_values.mutable_data_ptr<T>();
-    op.grad_next_values = separate ? grad_next.mutable_data_ptr<T>() : nullptr;
-    op.discount = T(discount);
-    op.discount_lambda = T(discount * gae_lambda);
+  }
+  template <class T>
+  void run(const GaeBackwardColumns<T>& op) const {
     for_column_blocks(op, kColumnBlock, simd_kernels<T>().gae_backward);
-  });
-  return {grad_rewards, grad_values, grad_next};
-}
+  }
+};
 
 }  // namespace
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("gae", TORCH_BOX(&mamrl::gae));
-  m.impl("gae_backward", TORCH_BOX(&mamrl::gae_backward));
+  m.impl("gae", TORCH_BOX(&mamrl::gae<mamrl::Device>));
+  m.impl("gae_backward", TORCH_BOX(&mamrl::gae_backward<mamrl::Device>));
 }

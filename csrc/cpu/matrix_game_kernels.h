@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "common/matrix_game.h"
-#include "cpu/rollout_kernels.h"
+#include "common/rollout_kernels.h"
 
 namespace mamrl {
 
@@ -25,8 +25,9 @@ struct GameColumns {
 
   // what `elapsed` may be before the steps: a waiting episode stands at its length, others below it
   int64_t most_elapsed() const {
-    if (autoreset == Autoreset::kDisabled && length > 0) return length - horizon;
-    return autoreset == Autoreset::kSameStep && length > 0 ? length - 1 : length;
+    if (length == 0) return INT32_MAX;
+    if (autoreset == Autoreset::kDisabled) return length - horizon;
+    return autoreset == Autoreset::kSameStep ? length - 1 : length;
   }
 };
 

@@ -1,75 +1,31 @@
 // Discounted returns and their transpose: recursions over time, vectorised over the trailing batch.
+#include "ops/returns.h"
+
 #include <torch/csrc/stable/library.h>
 
-#include <tuple>
-
-#include "common/check.h"
 #include "cpu/columns.h"
+#include "cpu/device.h"
 #include "cpu/simd.h"
 
 namespace mamrl {
 namespace {
 
-Tensor discounted_returns(const Tensor& rewards_, const std::optional<Tensor>& next_values_,
-                          const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_,
-                          double discount) {
-  const Tensor rewards = row_major(rewards_);
-  const auto next_values = row_major(next_values_);
-  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("rewards", rewards);
-  check_has_time("rewards", rewards);
-  if (next_values) check_like("next_values", *next_values, "rewards", rewards);
-  check_mask("terminations", terminations, "rewards", rewards);
-  check_mask("truncations", truncations, "rewards", rewards);
-  check_fraction("discount", discount);
-
-  Tensor returns = empty_row_major(rewards);
-  if (rewards.numel() == 0) return returns;
-  dispatch_floating(rewards, [&]<class T>() {
-    ReturnsColumns<T> op;
-    op.horizon = rewards.size(0);
-    op.columns = rewards.numel() / op.horizon;
-    op.rewards = rewards.const_data_ptr<T>();
-    op.next_values = data_or_null<T>(next_values);
-    op.terminations = data_or_null<bool>(terminations);
-    op.truncations = data_or_null<bool>(truncations);
-    op.returns = returns.mutable_data_ptr<T>();
-    op.discount = T(discount);
+struct Device : Cpu {
+  using Cpu::Cpu;
+  template <class T>
+  void run(const ReturnsColumns<T>& op) const {
     for_column_blocks(op, kColumnBlock, simd_kernels<T>().returns);
-  });
-  return returns;
-}
-
-std::tuple<Tensor, Tensor> discounted_returns_backward(const Tensor& grad_, const std::optional<Tensor>& terminations_,
-                                                       const std::optional<Tensor>& truncations_, double discount) {
-  const Tensor grad = row_major(grad_);
-  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("grad", grad);
-  check_has_time("grad", grad);
-  check_mask("terminations", terminations, "grad", grad);
-  check_mask("truncations", truncations, "grad", grad);
-
-  Tensor grad_rewards = empty_row_major(grad), grad_next = empty_row_major(grad);
-  if (grad.numel() == 0) return {grad_rewards, grad_next};
-  dispatch_floating(grad, [&]<class T>() {
-    ReturnsBackwardColumns<T> op;
-    op.horizon = grad.size(0);
-    op.columns = grad.numel() / op.horizon;
-    op.grad = grad.const_data_ptr<T>();
-    op.terminations = data_or_null<bool>(terminations);
-    op.truncations = data_or_null<bool>(truncations);
-    op.grad_rewards = grad_rewards.mutable_data_ptr<T>();
-    op.grad_next_values = grad_next.mutable_data_ptr<T>();
-    op.discount = T(discount);
+  }
+  template <class T>
+  void run(const ReturnsBackwardColumns<T>& op) const {
     for_column_blocks(op, kColumnBlock, simd_kernels<T>().returns_backward);
-  });
-  return {grad_rewards, grad_next};
-}
+  }
+};
 
 }  // namespace
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("discounted_returns", TORCH_BOX(&mamrl::discounted_returns));
-  m.impl("discounted_returns_backward", TORCH_BOX(&mamrl::discounted_returns_backward));
+  m.impl("discounted_returns", TORCH_BOX(&mamrl::discounted_returns<mamrl::Device>));
+  m.impl("discounted_returns_backward", TORCH_BOX(&mamrl::discounted_returns_backward<mamrl::Device>));
 }

@@ -2,11 +2,11 @@
 // time.
 #pragma once
 
-#include "cpu/column_kernels.h"
-#include "cpu/lstm_kernels.h"
+#include "common/columns.h"
+#include "common/rollout_kernels.h"
+#include "cpu/lstm_parts.h"
 #include "cpu/matrix_game_kernels.h"
 #include "cpu/pair_kernels.h"
-#include "cpu/rollout_kernels.h"
 
 namespace mamrl {
 
@@ -17,9 +17,9 @@ struct SimdKernels {
   int64_t (*lstm_forward_scratch)(const LstmShape&);
   void (*lstm_forward)(const LstmForward<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*lstm_backward_scratch)(const LstmShape&);
-  void (*lstm_backward)(const LstmBackward<T>&, int64_t first, int64_t last, char* memory);
+  void (*lstm_backward)(const LstmBackwardParts<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*lstm_double_backward_scratch)(const LstmShape&);
-  void (*lstm_double_backward)(const LstmDoubleBackward<T>&, int64_t first, int64_t last, char* memory);
+  void (*lstm_double_backward)(const LstmDoubleBackwardParts<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*rollout_scratch)(const Rollout<T>&);
   void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*pair_network_scratch)(const PairNetwork<T>&);

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cpu/lstm_kernels.h"
+#include "cpu/lstm_parts.h"
 
 namespace mamrl {
 

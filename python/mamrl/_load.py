@@ -11,7 +11,7 @@ _MINIMUM_TORCH = (2, 11)
 
 
 def load_kernels() -> ModuleType:
-    """Loads ``mamrl._C``, which registers every ``torch.ops.mamrl`` op.
+    """Loads ``mamrl._C``, which registers every ``torch.ops.mamrl`` op, and their CUDA kernels where they were built.
 
     Raises:
         ImportError: torch is too old, or the module was not built.
@@ -20,11 +20,14 @@ def load_kernels() -> ModuleType:
     if version < _MINIMUM_TORCH:
         raise ImportError(f"mamrl needs torch >= 2.11, but torch {torch.__version__} is installed")
     try:
-        return importlib.import_module("mamrl._C")
+        kernels = importlib.import_module("mamrl._C")
     except ImportError as error:
         raise ImportError(
             f"mamrl's compiled module is missing or does not load ({error}); build it with 'pip install .'"
         ) from error
+    # its symbols are torch's own of a CUDA build, which a CPU build has not
+    load_optional("_C_cuda")
+    return kernels
 
 
 def load_optional(name: str) -> ModuleType | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+import torch
 from torch import Tensor
 
 from mamrl.config import HALF_CHEETAH, Experiment
@@ -38,6 +39,24 @@ class Setting:
     value_network: LSTMNetwork | None
 
     @property
+    def device(self) -> torch.device:
+        """Where the game and the personas are, and so the agents that are trained on them."""
+        return self.game.payoffs.device if isinstance(self.game, MatrixGame) else torch.device("cpu")
+
+    def to(self, device: torch.device) -> Setting:
+        """The same parts on another device.
+
+        Raises:
+            ValueError: the game cannot leave the CPU.
+        """
+        if device == self.device:
+            return self
+        if not isinstance(self.game, MatrixGame):
+            raise ValueError(f"device is '{device}', expected 'cpu': {type(self.game).__name__} is simulated there")
+        populations = {split: population.to(device) for split, population in self.populations.items()}
+        return replace(self, game=self.game.to(device), populations=populations)
+
+    @property
     def num_peers(self) -> int:
         """n - 1."""
         return self.game.num_players - 1
@@ -66,7 +85,7 @@ class Setting:
         """
 
         def sample(position: int, rows: Sequence[Tensor]) -> Trajectories:
-            keys = random_keys(seed, purpose, round_number, first_position + position, chains, first_chain)
+            keys = random_keys(seed, purpose, round_number, first_position + position, chains, first_chain, self.device)
             experiment, network = self.experiment, self.value_network if value_parameters is not None else None
             return play(
                 self.game,

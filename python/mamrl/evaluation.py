@@ -138,9 +138,10 @@ def adapt_to_population(
     # further peers are drawn from the same split (Kim et al. 2021, question 6)
     for _ in range(1, setting.num_peers):
         peers.append(population.parameters[torch.randint(personas, (personas,), generator=generator)])
+    parameters, own_lr = parameters.to(setting.device), own_lr.to(setting.device)
     own, rates = parameters.expand(personas, -1).clone(), own_lr.expand(personas, -1)
     if setting.experiment.agent == "tabular-exact":
-        rewards = _exact_rewards(setting, [own, *peers], rates)
+        rewards = _exact_rewards(setting, [own, *peers], rates).cpu()
         empty = torch.zeros(0, rewards.shape[0], 2, setting.game.num_states, max(setting.game.action_counts))
         return MetaTest(rewards[None, :, 0], rewards[None, :, 1], empty, population.groups, population.group_names)
     played = []
@@ -149,7 +150,7 @@ def adapt_to_population(
     frequencies = sum(_frequencies(setting, positions, population) for positions in played)
     assert isinstance(frequencies, Tensor)
     by_player = [
-        torch.stack([torch.stack([p.trajectories.rewards[player].mean((0, 2)) for p in ps]) for ps in played])
+        torch.stack([torch.stack([p.trajectories.rewards[player].mean((0, 2)) for p in ps]) for ps in played]).cpu()
         for player in (0, 1)
     ]
     return MetaTest(by_player[0], by_player[1], frequencies, population.groups, population.group_names)
@@ -205,7 +206,7 @@ def _frequencies(setting: Setting, positions: Sequence[Position], population: Po
     counts = torch.zeros(len(positions), *size, dtype=torch.float64)
     for position, by_group in zip(positions, counts, strict=True):
         states, actions = position.trajectories.states[:2], position.trajectories.actions[:2]
-        cells = states * num_actions + actions
+        cells = (states * num_actions + actions).cpu()
         for group, by_player in enumerate(by_group):
             members = population.groups == group
             for player, row in enumerate(by_player):

@@ -94,7 +94,7 @@ def unroll_exact(
     Returns:
         One position for each l = 0..L.
     """
-    payoffs = game.payoffs.to(parameters[0].dtype)
+    payoffs = game.payoffs.to(parameters[0])
 
     def values(joint: Sequence[Tensor]) -> Tensor:
         return exact_values(payoffs, [p.table(row) for p, row in zip(policies, joint, strict=True)], discount)
@@ -125,7 +125,7 @@ def mean_rewards(
     Returns:
         (L + 1, n, M), without a graph.
     """
-    payoffs = game.payoffs.to(positions[0].values.dtype)
+    payoffs = game.payoffs.to(positions[0].values)
     result = []
     for position in positions:
         logits = [p.table(row.detach()) for p, row in zip(policies, position.parameters, strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,8 +47,25 @@ def clip_rows_by_norm(gradients: Tensor, limit: float) -> Tensor:
     return gradients * (limit / norms.clamp(min=limit))
 
 
-def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
+def scale_to_norm(gradients: list[Tensor], limit: float) -> Tensor:
     """Scales the gradients in place so that their joint norm is at most a limit; returns the norm that they had.
+
+    Nothing here waits for the gradients' device. A norm that is not finite leaves gradients that are not.
+
+    Args:
+        gradients: any shapes, scaled in place.
+        limit: the largest norm; 0 is no limit.
+    """
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    if limit:
+        factor = (limit / norm.double()).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factor)
+    return norm
+
+
+def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
+    """:func:`scale_to_norm` with the norm as a number.
 
     Args:
         gradients: any shapes, scaled in place.
@@ -55,10 +74,12 @@ def clip_by_norm(gradients: list[Tensor], limit: float) -> float:
     Raises:
         FloatingPointError: the norm is NaN or infinite.
     """
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
-    if norm != norm or norm == float("inf"):
-        raise FloatingPointError("the meta-gradient is NaN or infinite")
-    if limit and norm > limit:
-        for gradient in gradients:
-            gradient.mul_(limit / norm)
+    norm = float(scale_to_norm(gradients, limit))
+    check_finite(norm)
     return norm
+
+
+def check_finite(norm: float) -> None:
+    """Raises FloatingPointError where a gradient's norm is NaN or infinite."""
+    if not math.isfinite(norm):
+        raise FloatingPointError("the meta-gradient is NaN or infinite")

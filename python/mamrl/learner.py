@@ -11,7 +11,7 @@ from torch import Tensor
 from mamrl import ops
 from mamrl.agents import Setting
 from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
-from mamrl.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
+from mamrl.gradients import check_finite, clip_rows_by_norm, project_conflicting, scale_to_norm
 from mamrl.meta import Position, outer_advantages, surrogate, unroll
 from mamrl.opponent_model import unroll_with_opponent_model
 from mamrl.shaping.lola_dice import lookahead_objective
@@ -50,9 +50,11 @@ class Learner:
         if not self.parameters.any():
             # a table starts near uniform, but not at a point of perfect symmetry
             self.parameters += 0.1 * torch.randn(self.parameters.shape, generator=self.generator)
-        self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr)
         network = setting.value_network
-        self.value_parameters = network.initial(self.generator) if network else torch.zeros(0)
+        value_parameters = network.initial(self.generator) if network else torch.zeros(0)
+        # drawn on the CPU, so that every device starts from the same numbers
+        self.parameters, self.value_parameters = self.parameters.to(setting.device), value_parameters.to(setting.device)
+        self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr, device=setting.device)
         options: dict[str, Any] = {"eps": experiment.adam_eps, "amsgrad": experiment.amsgrad}
         self.optimizers = {
             "actor": torch.optim.Adam([self.parameters], lr=experiment.actor_lr, **options),
@@ -61,7 +63,23 @@ class Learner:
         }
 
     def step(self) -> StepRecord:
-        """One meta-gradient step on a batch of fresh chains."""
+        """One meta-gradient step on a batch of fresh chains.
+
+        Raises:
+            FloatingPointError: a gradient is NaN or infinite, and so are the parameters now.
+        """
+        *rewards, norm, critic_loss, critic_norm = self.advance().tolist()
+        check_finite(norm)
+        check_finite(critic_norm)
+        self.iteration += 1
+        return StepRecord(rewards, norm, critic_loss)
+
+    def advance(self) -> Tensor:
+        """What :meth:`step` does before it looks at numbers, so that nothing waits for the device (but for PCGrad).
+
+        Returns:
+            The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, in a row.
+        """
         experiment = self.setting.experiment
         peers = [
             self.setting.populations["train"].sample(experiment.chains, self.generator)
@@ -71,15 +89,14 @@ class Learner:
         own_lr = self.own_lr.expand(experiment.chains, -1).clone().requires_grad_()
         if experiment.agent == "tabular-exact":
             objective, rewards = self._exact_chain(own, own_lr, peers)
-            critic_loss = 0.0
+            critic = self.own_lr.new_zeros(2)
         else:
-            objective, rewards, critic_loss = self._sampled_chain(own, own_lr, peers)
+            objective, rewards, critic = self._sampled_chain(own, own_lr, peers)
         (-objective).sum().backward()
         norm = self._ascend(own, own_lr)
-        self.iteration += 1
-        return StepRecord(rewards, norm, critic_loss)
+        return torch.cat([rewards, norm.unsqueeze(0), critic])
 
-    def _exact_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float]]:
+    def _exact_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, Tensor]:
         experiment, game, policies = self.setting.experiment, self.setting.game, self.setting.policies
         positions = unroll_exact(
             game,
@@ -92,16 +109,17 @@ class Learner:
             experiment.terms,
         )
         rewards = mean_rewards(game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
-        return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1).tolist()
+        return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1)
 
-    def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, list[float], float]:
+    def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         setting, experiment = self.setting, self.setting.experiment
         value_rows = self.value_parameters.expand(experiment.chains, -1) if setting.value_network else None
         sampler = setting.sampler(self.seed, "train", self.iteration, experiment.chains, value_parameters=value_rows)
         parts = setting.game, setting.policies, [own, *peers]
         if experiment.terms.looks_ahead:
             objective, sampled = lookahead_objective(experiment, *parts, sampler)
-            return objective, [float(trajectories.rewards[0].mean()) for trajectories in sampled], 0.0
+            rewards = torch.stack([trajectories.rewards[0].mean() for trajectories in sampled])
+            return objective, rewards, self.own_lr.new_zeros(2)
         chain = experiment if experiment.terms.meta else experiment.replace(chain_length=1)
         unrolled = unroll_with_opponent_model if experiment.opponent_model else unroll
         positions = unrolled(chain, *parts, own_lr, sampler)
@@ -119,28 +137,32 @@ class Learner:
                 first.parameters[0], first.trajectories.states[0], first.trajectories.recorded_of(0)
             )
             objective = objective + experiment.entropy_weight * entropies.mean((0, 2))
-        rewards = [float(position.trajectories.rewards[0].mean()) for position in positions]
+        rewards = torch.stack([position.trajectories.rewards[0].mean() for position in positions])
         return objective, rewards, self._fit_critic(positions)
 
-    def _fit_critic(self, positions: list[Position]) -> float:
-        """One gradient step of the value network towards the discounted returns of every position."""
+    def _fit_critic(self, positions: list[Position]) -> Tensor:
+        """One gradient step of the value network towards the discounted returns of every position.
+
+        Returns:
+            (2,), the loss and the gradient's norm; zeros without a value network.
+        """
         network, experiment = self.setting.value_network, self.setting.experiment
         if network is None:
-            return 0.0
+            return self.own_lr.new_zeros(2)
         leaf = self.value_parameters.clone().requires_grad_()
         rows = leaf.expand(experiment.chains, -1)
-        loss = torch.zeros(())
+        loss = leaf.new_zeros(())
         for position in positions:
             trajectories = position.trajectories
             returns = ops.discounted_returns(trajectories.rewards[0], experiment.discount)
             values = network.outputs(rows, trajectories.states[0], trajectories.values_recorded).squeeze(-1)
             loss = loss + (values - returns).square().mean() / len(positions)
         (gradient,) = torch.autograd.grad(loss, leaf)
-        clip_by_norm([gradient], experiment.grad_clip)
+        norm = scale_to_norm([gradient], experiment.grad_clip)
         self._apply("critic", self.value_parameters, gradient)
-        return float(loss.detach())
+        return torch.stack([loss.detach(), norm])
 
-    def _ascend(self, own: Tensor, own_lr: Tensor) -> float:
+    def _ascend(self, own: Tensor, own_lr: Tensor) -> Tensor:
         """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""
         experiment, chains = self.setting.experiment, own.shape[0]
         assert own.grad is not None
@@ -150,7 +172,7 @@ class Learner:
         projected = experiment.pcgrad and chains > 1
         combined = project_conflicting(both, self.generator) if projected else both.mean(0)
         gradients = list(combined.split([own.shape[1], own_lr.shape[1]]))
-        norm = clip_by_norm(gradients, experiment.grad_clip)
+        norm = scale_to_norm(gradients, experiment.grad_clip)
         self._apply("actor", self.parameters, gradients[0])
         if experiment.learn_own_lr and experiment.terms.own_learning:
             self._apply("own_lr", self.own_lr, gradients[1])

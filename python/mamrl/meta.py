@@ -73,6 +73,7 @@ class Chain:
             return's gradient; the published implementation does not.
         peer_lr: the peers' inner learning rate.
         lookahead: how many steps of its peers LOLA-DiCE simulates before each of its own.
+        lookahead_dice: "loaded-dice" or "dice" (the published one), through which LOLA-DiCE differentiates them.
         cross_chain_baseline: estimator="sampled" subtracts from a chain's returns the mean of the other chains'.
     """
 
@@ -88,12 +89,14 @@ class Chain:
     discounted_outer: bool = False
     peer_lr: float = 1.0
     lookahead: int = 1
+    lookahead_dice: str = "loaded-dice"
     cross_chain_baseline: bool = True
 
     def __post_init__(self) -> None:
         choose("algorithm", self.algorithm, ALGORITHMS)
         choose("estimator", self.estimator, ESTIMATORS)
         choose("inner_objective", self.inner_objective, INNER_OBJECTIVES)
+        choose("lookahead_dice", self.lookahead_dice, INNER_OBJECTIVES)
         for name in ("num_trajectories", "horizon", "chain_length", "lookahead"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")

@@ -8,7 +8,7 @@ uniform in [1/3, 1], the rest split evenly.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,10 @@ class Population:
 
     def __len__(self) -> int:
         return self.parameters.shape[0]
+
+    def to(self, device: torch.device) -> Population:
+        """The same personas on another device; groups stay on the CPU, where they are drawn from."""
+        return replace(self, parameters=self.parameters.to(device))
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """``count`` personas' parameters (count, P), the groups as even as can be, drawn with replacement."""

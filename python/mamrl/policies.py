@@ -104,7 +104,7 @@ class TabularPolicy:
 
     def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
         """See :meth:`mamrl.policies.Policy.logits`."""
-        index = states.unsqueeze(-1) * self.num_actions + torch.arange(self.num_actions)
+        index = states.unsqueeze(-1) * self.num_actions + torch.arange(self.num_actions, device=states.device)
         flat = ops.table_lookup(self.table(parameters).flatten(1), index.flatten(2))
         return flat.view(*states.shape, self.num_actions)
 

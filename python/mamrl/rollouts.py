@@ -44,7 +44,15 @@ class Trajectories:
         return self.recorded[player] if self.recorded else ()
 
 
-def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: int, first_chain: int = 0) -> Tensor:
+def random_keys(
+    seed: int,
+    purpose: str,
+    iteration: int,
+    position: int,
+    chains: int,
+    first_chain: int = 0,
+    device: torch.device | None = None,
+) -> Tensor:
     """The rollout's keys (chains, 2) int64: a seed, and a stream that no other place of a run uses.
 
     The stream is purpose (3 bits), iteration (32), position in the chain (8) and chain (20), side by side; so that
@@ -57,6 +65,7 @@ def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: 
         position: in the chain of joint policies, below 2^8.
         chains: M.
         first_chain: of a share of a batch; the last chain is below 2^20.
+        device: where the keys are made; None is torch's default.
 
     Raises:
         ValueError: a field that does not fit its bits.
@@ -70,7 +79,7 @@ def random_keys(seed: int, purpose: str, iteration: int, position: int, chains: 
             "iteration < 2^32, position < 2^8, chain < 2^20, none negative"
         )
     base = ((PURPOSES[purpose] << 32 | iteration) << 8 | position) << 20
-    streams = base + torch.arange(first_chain, last_chain, dtype=torch.int64)
+    streams = base + torch.arange(first_chain, last_chain, dtype=torch.int64, device=device)
     return torch.stack([torch.full_like(streams, seed), streams], dim=-1)
 
 
@@ -150,7 +159,7 @@ def _play_step_by_step(
     """The rollout in Python, for policies that have no kernel: same keys, same encoding of states."""
     players = range(game.num_players)
     payoffs = game.payoffs.to(rows[0].dtype)
-    states = torch.zeros(game.num_players, horizon, len(keys), num_trajectories, dtype=torch.int64)
+    states = torch.zeros(game.num_players, horizon, len(keys), num_trajectories, dtype=torch.int64, device=keys.device)
     actions = torch.zeros_like(states)
     for t in range(horizon):
         for player in players:

@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from mamrl import checkpoint
 from mamrl.agents import Setting, build
 from mamrl.config import Experiment
+from mamrl.device import resolve_device
 from mamrl.evaluation import adapt_to_population
 from mamrl.learner import Learner, StepRecord
 from mamrl.runs import BEST, LAST, LOG, Run, create_folder, load_run, read_experiment
@@ -21,6 +23,7 @@ def train(
     experiment: Experiment | Setting,
     *,
     seed: int = 0,
+    device: str | torch.device = "cpu",
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -32,6 +35,7 @@ def train(
         experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.agents.Setting` with a game,
             policies or populations of your own.
         seed: the same seed and experiment give the same numbers on the same machine.
+        device: "cpu", or "cuda" where mamrl's CUDA kernels are: the same draws, and numbers that differ by rounding.
         out: the run folder, which gets ``experiment.json``, ``log.jsonl``, ``last.pt``, ``best.pt`` and TensorBoard's
             events; None keeps everything in memory.
         resume: continue the run in ``out`` where it stopped; the result equals the unbroken run's, bit for bit.
@@ -43,11 +47,12 @@ def train(
 
     Raises:
         FileExistsError: ``out`` holds a run and ``resume`` is False.
-        ValueError: ``resume`` with another experiment or seed than the run's, or a damaged checkpoint.
+        ValueError: ``resume`` with another experiment or seed than the run's, a damaged checkpoint, or a device that is
+            not here.
         FloatingPointError: the meta-gradient became NaN or infinite; the last checkpoint is kept.
         KeyboardInterrupt: passed on after the state was saved.
     """
-    setting = experiment if isinstance(experiment, Setting) else build(experiment)
+    setting = (experiment if isinstance(experiment, Setting) else build(experiment)).to(resolve_device(device))
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise ValueError("resume needs a run folder")
@@ -127,8 +132,8 @@ class _Trainer:
         if self.best_auc is None or self.last_auc > self.best_auc:
             self.best_auc = self.last_auc
             self.best = {
-                "parameters": learner.parameters.clone(),
-                "own_lr": learner.own_lr.clone(),
+                "parameters": learner.parameters.cpu().clone(),
+                "own_lr": learner.own_lr.cpu().clone(),
                 "iteration": learner.iteration,
                 "validation_auc": self.best_auc,
             }

@@ -147,6 +147,8 @@ def test_half_cheetah_is_its_own_batch():
     [
         ({"game": "ipq"}, ValueError, "unknown game 'ipq' \\(did you mean 'ipd'"),
         ({"num_envs": 0}, ValueError, "num_envs is 0, expected at least 1"),
+        ({"num_envs": 2.5}, TypeError, "num_envs is 2.5, expected an integer"),
+        ({"episode_length": "long"}, TypeError, "episode_length is 'long', expected an integer"),
         ({"episode_length": -1}, ValueError, "episode_length is -1, expected 0"),
         ({"observation": "pixels"}, ValueError, "unknown observation 'pixels'"),
         ({"autoreset": "never"}, ValueError, "unknown autoreset 'never'"),

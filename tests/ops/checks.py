@@ -6,10 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64)
+# the .cu files run on the CPU in this process: pytest --emulated-cuda
+EMULATED = hasattr(torch.ops.mamrl_emulated, "set_thread_order")
+CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+DEVICES = pytest.mark.parametrize("device", ["cpu", CUDA])
+# for what the CUDA kernels do otherwise than the CPU's
+ON_CUDA_KERNELS = pytest.mark.parametrize("device", ["cpu"] if EMULATED else [CUDA])
+on_cpu_kernels = pytest.mark.skipif(EMULATED, reason="these are the CUDA kernels")
+
+
+def on(device: str, *values: Any) -> list[Any]:
+    """Tensors, also in lists, on a device; everything else as it is."""
+    return [
+        value.to(device) if isinstance(value, Tensor) else on(device, *value) if isinstance(value, list) else value
+        for value in values
+    ]
 
 
 def assert_close(actual: Any, expected: Any, scale: float = 1.0) -> None:

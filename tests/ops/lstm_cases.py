@@ -64,7 +64,7 @@ def derivatives(case: Case, function) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(5)
 
     def direction(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.dtype)
+        return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
 
     grad_outputs = direction(outputs).requires_grad_()
     first = torch.autograd.grad(outputs, leaves.weights(), grad_outputs, create_graph=True)

@@ -1,12 +1,16 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
+    ON_CUDA_KERNELS,
     assert_close,
     check_compiled,
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
+    on_cpu_kernels,
     strided,
 )
 
@@ -29,22 +33,25 @@ def indexed(horizon=30, chains=2, trajectories=9, num_states=5, dtype=torch.floa
     return states, returns
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 8, 17, 40])
 @pytest.mark.parametrize("batch", [(30, 2, 9), (11, 1, 130), (150, 1, 64)])
-def test_prediction_from_vectors_agrees_with_the_twin(dtype, size, batch):
+def test_prediction_from_vectors_agrees_with_the_twin(device, dtype, size, batch):
     observations, returns = dense(*batch, size, dtype)
     expected = reference.linear_baseline(observations, returns, 0, 1e-5)
-    assert_close(ops.linear_baseline(observations, returns), expected, scale=1e4 if dtype == torch.float64 else 1)
+    actual = ops.linear_baseline(*on(device, observations, returns)).cpu()
+    assert_close(actual, expected, scale=1e4 if dtype == torch.float64 else 1)
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_states", [1, 2, 5, 17, 200])
 @pytest.mark.parametrize("batch", [(30, 2, 9), (11, 1, 130), (150, 1, 64)])
-def test_prediction_from_states_agrees_with_the_twin(dtype, num_states, batch):
+def test_prediction_from_states_agrees_with_the_twin(device, dtype, num_states, batch):
     states, returns = indexed(*batch, num_states, dtype)
     expected = reference.linear_baseline(states, returns, num_states, 1e-5)
-    actual = ops.linear_baseline(states, returns, num_states=num_states)
+    actual = ops.linear_baseline(*on(device, states, returns), num_states=num_states).cpu()
     assert_close(actual, expected, scale=1e5 if dtype == torch.float64 else 1)
 
 
@@ -79,32 +86,53 @@ def test_every_chain_has_a_fit_of_its_own():
     assert torch.equal(together[:, 1], ops.linear_baseline(states[:, 1], returns[:, 1], num_states=5))
 
 
-def test_a_singular_system_is_given_more_ridge_but_not_without_end():
+def singular_case():
     # 256 samples of one column twice, all of its entries +-1: every number in the factorisation is exact, and so is
     # the zero on its diagonal until the ridge is no longer lost beside 256
     column = torch.randn(16, 1, 16, 1, generator=torch.Generator().manual_seed(0)).sign().double()
-    observations = torch.cat([column, column], -1)
-    returns = 2 * column.squeeze(-1)
+    return torch.cat([column, column], -1), 2 * column.squeeze(-1)
+
+
+def test_a_singular_system_is_given_more_ridge():
+    observations, returns = singular_case()
     predictions = ops.linear_baseline(observations, returns, ridge=1e-16)
     torch.testing.assert_close(predictions, returns, rtol=0.01, atol=0.01)
-    with pytest.raises(ValueError, match="the normal equations of chain 0 stay singular"):
-        ops.linear_baseline(observations, returns, ridge=1e-24)
 
 
-@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
-def test_nan_and_inf_end_in_a_sentence_and_not_in_the_predictions(poison):
+def poisoned(poison):
+    """Arguments whose chain 1 cannot be fitted: vectors, their returns, returns by state."""
     observations, returns = dense()
     states, _ = indexed()
-    message = "the normal equations of chain 1 stay singular .* do the observations or returns hold NaN or inf"
     spoilt = observations.clone()
     spoilt[3, 1, 2, 0] = poison
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(spoilt, returns)
-    returns[3, 1, 2] = poison
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(observations, returns)
-    with pytest.raises(ValueError, match=message):
-        ops.linear_baseline(states, returns, num_states=5)
+    spoilt_returns = returns.clone()
+    spoilt_returns[3, 1, 2] = poison
+    return [(spoilt, returns, None), (observations, spoilt_returns, None), (states, spoilt_returns, 5)]
+
+
+@on_cpu_kernels
+def test_singular_systems_without_end_end_in_a_sentence():
+    with pytest.raises(ValueError, match="the normal equations of chain 0 stay singular"):
+        ops.linear_baseline(*singular_case(), ridge=1e-24)
+
+
+@on_cpu_kernels
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_nan_and_inf_end_in_a_sentence_and_not_in_the_predictions(poison):
+    message = "the normal equations of chain 1 stay singular .* do the observations or returns hold NaN or inf"
+    for observations, returns, num_states in poisoned(poison):
+        with pytest.raises(ValueError, match=message):
+            ops.linear_baseline(observations, returns, num_states=num_states)
+
+
+@ON_CUDA_KERNELS
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_on_a_gpu_the_chain_that_cannot_be_fitted_is_nan_and_the_others_are_not(device, poison):
+    for observations, returns, num_states in poisoned(poison):
+        predictions = ops.linear_baseline(observations.to(device), returns.to(device), num_states=num_states)
+        assert predictions[:, 1].isnan().all()
+        assert predictions[:, 0].isfinite().all()
+    assert ops.linear_baseline(*(x.to(device) for x in singular_case()), ridge=1e-24).isnan().all()
 
 
 def test_registrations_hold():

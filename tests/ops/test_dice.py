@@ -1,12 +1,14 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     assert_close,
     check_compiled,
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     strided,
 )
 
@@ -42,12 +44,14 @@ def derivatives(function, log_probs, constants, vector, cotangent, discount=0.96
     return value, gradient, product, companion
 
 
+@DEVICES
 @OBJECTIVES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (7, 3, 5), (40, 2, 67), (150, 1, 64), (5, 300, 2)])
-def test_value_gradient_and_hessian_product_are_those_of_the_magic_box(objective, dtype, sizes):
+def test_value_gradient_and_hessian_product_are_those_of_the_magic_box(device, objective, dtype, sizes):
     ours, twin, _, count = objective
-    log_probs, constants, vector, cotangent = example(*sizes, dtype)
+    log_probs, constants, vector, cotangent = on(device, *example(*sizes, dtype))
+    log_probs = log_probs.detach().requires_grad_()
     expected = derivatives(twin, log_probs, constants[:count], vector, cotangent)
     actual = derivatives(ours, log_probs, constants[:count], vector, cotangent)
     for mine, theirs in zip(actual, expected, strict=True):

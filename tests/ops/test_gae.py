@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     assert_close,
     check_compiled,
@@ -8,6 +9,7 @@ from checks import (
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     strided,
 )
 
@@ -54,13 +56,14 @@ def test_a_termination_hides_what_follows_and_a_truncation_keeps_the_next_value(
         assert_close(advantages[3:], ops.gae(rewards[3:], values[3:], 0.9, 0.8))
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [(), (1,), (7,), (3, 5), (2, 3, 67)])
 @pytest.mark.parametrize("terminated", [False, True])
 @pytest.mark.parametrize("truncated", [False, True])
 @pytest.mark.parametrize("separate", [False, True])
-def test_kernel_agrees_with_its_twin(dtype, batch, terminated, truncated, separate):
-    rewards, values, next_values, terminations, truncations = example(20, batch, dtype)
+def test_kernel_agrees_with_its_twin(device, dtype, batch, terminated, truncated, separate):
+    rewards, values, next_values, terminations, truncations = on(device, *example(20, batch, dtype))
     terminations = terminations if terminated else None
     truncations = truncations if truncated else None
     if separate:
@@ -85,10 +88,11 @@ def test_derivatives_agree_with_finite_differences_to_second_order(separate):
         check_derivatives(lambda r, v: ops.gae(r, v, 0.9, 0.8, **masks) ** 2, rewards, values)
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("separate", [False, True])
-def test_gradient_agrees_with_the_twins(dtype, separate):
-    rewards, values, next_values, *masks = example(20, (2, 65), dtype)
+def test_gradient_agrees_with_the_twins(device, dtype, separate):
+    rewards, values, next_values, *masks = on(device, *example(20, (2, 65), dtype))
     inputs = [rewards, values[:-1], next_values] if separate else [rewards, values]
     leaves = [x.clone().requires_grad_() for x in inputs]
     arguments = [*leaves, *([] if separate else [None]), *masks, 0.9, 0.8]

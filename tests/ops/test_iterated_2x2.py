@@ -1,6 +1,6 @@
 import pytest
 import torch
-from checks import DTYPES, assert_close, check_registration, check_thread_counts, strided
+from checks import DEVICES, DTYPES, assert_close, check_registration, check_thread_counts, on, strided
 
 from mamrl.games import differentiable as games
 from mamrl.ops.iterated_2x2 import iterated_2x2
@@ -19,13 +19,14 @@ def example(batch=37, dtype=torch.float64, seed=0):
     return [3 * torch.randn(batch, 5, generator=generator, dtype=dtype) for _ in range(2)]
 
 
+@DEVICES
 @pytest.mark.parametrize("name", GAMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [1, 15, 16, 37])
-def test_kernel_equals_the_torch_code_and_its_autograd(name, dtype, batch):
+def test_kernel_equals_the_torch_code_and_its_autograd(device, name, dtype, batch):
     game = GAMES[name]
-    x = [p.requires_grad_() for p in example(batch, dtype)]
-    payoffs = torch.tensor(game.payoffs, dtype=dtype)
+    x = [p.requires_grad_() for p in on(device, *example(batch, dtype))]
+    payoffs = torch.tensor(game.payoffs, dtype=dtype, device=device)
     values, slopes = iterated_2x2(*x, payoffs, game.discount)
     expected = game.values(x)
     assert_close(values, expected.detach(), scale=100 if name == "chicken" else 1)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     assert_close,
     check_compiled,
@@ -8,9 +9,10 @@ from checks import (
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     strided,
 )
-from lstm_cases import NUM_STATES, derivatives, lstm_case, relative_errors
+from lstm_cases import NUM_STATES, Case, derivatives, lstm_case, relative_errors
 
 from mamrl import ops, reference
 
@@ -19,12 +21,14 @@ OPS = torch.ops.mamrl
 SIZES = [(1, 1, 1, 1, 1), (4, 2, 3, 5, 3), (9, 1, 33, 16, 2), (6, 2, 7, 20, 1), (12, 1, 65, 64, 2), (5, 1, 3, 130, 2)]
 
 
+@DEVICES
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_value_and_both_derivatives_agree_with_the_twin(sizes, dtype, dense):
+def test_value_and_both_derivatives_agree_with_the_twin(device, sizes, dtype, dense):
     case = lstm_case(*sizes, dense=dense, dtype=dtype)
-    errors = relative_errors(derivatives(case, ops.lstm), derivatives(case, reference.lstm))
+    actual = on("cpu", *derivatives(Case(*on(device, *case)), ops.lstm))
+    errors = relative_errors(actual, derivatives(case, reference.lstm))
     assert max(errors) < (2e-14 if dtype == torch.float64 else 6e-6), errors
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from checks import DTYPES, assert_close, check_registration, check_thread_counts
+from checks import DEVICES, DTYPES, assert_close, check_registration, check_thread_counts
 
 from mamrl import reference
 from mamrl.ops.quantile_huber import quantile_huber
@@ -11,18 +11,19 @@ def test_the_worked_example_of_four_quantiles():
     assert quantile_huber(predicted, target).item() == pytest.approx(1.51171875, abs=1e-7)
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("quantiles", "targets"), [(1, 1), (4, 4), (16, 16), (32, 7)])
-def test_loss_and_both_gradients_equal_the_references(dtype, quantiles, targets):
+def test_loss_and_both_gradients_equal_the_references(device, dtype, quantiles, targets):
     generator = torch.Generator().manual_seed(1)
     pairs = [
-        [2 * torch.randn(3, 5, q, generator=generator, dtype=dtype) for q in (quantiles, targets)],
+        [2 * torch.randn(3, 5, q, generator=generator, dtype=dtype).to(device) for q in (quantiles, targets)],
     ]
     pairs.append([x.clone() for x in pairs[0]])
     results = []
     for (predicted, target), loss_of in zip(pairs, (quantile_huber, reference.quantile_huber), strict=True):
         loss = loss_of(predicted.requires_grad_(), target.requires_grad_())
-        weights = torch.arange(15, dtype=dtype).reshape(3, 5)
+        weights = torch.arange(15, dtype=dtype, device=device).reshape(3, 5)
         results.append([loss.detach(), *torch.autograd.grad((weights * loss).sum(), [predicted, target])])
     assert_close(results[0], results[1], scale=10)
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     assert_close,
     check_compiled,
@@ -8,6 +9,7 @@ from checks import (
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     strided,
 )
 
@@ -42,13 +44,14 @@ def test_the_next_value_stands_for_what_a_truncation_cuts_off():
     assert_close(ended[1], rewards[1])
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [(), (7,), (3, 5), (2, 3, 67)])
 @pytest.mark.parametrize("terminated", [False, True])
 @pytest.mark.parametrize("truncated", [False, True])
 @pytest.mark.parametrize("bootstrapped", [False, True])
-def test_kernel_and_gradient_agree_with_the_twin(dtype, batch, terminated, truncated, bootstrapped):
-    rewards, next_values, terminations, truncations = example(20, batch, dtype)
+def test_kernel_and_gradient_agree_with_the_twin(device, dtype, batch, terminated, truncated, bootstrapped):
+    rewards, next_values, terminations, truncations = on(device, *example(20, batch, dtype))
     leaves = [rewards.requires_grad_(), next_values.requires_grad_()][: 1 + bootstrapped]
     masks = {
         "terminations": terminations if terminated else None,

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from checks import assert_close, check_registration, check_scripted, check_thread_counts, strided
+from checks import DEVICES, assert_close, check_registration, check_scripted, check_thread_counts, on, strided
 from lstm_cases import game_case
 
 from mamrl import ops, reference
@@ -21,15 +21,29 @@ GAMES = [
 ]
 
 
+@DEVICES
 @pytest.mark.parametrize("game", GAMES)
-def test_float64_trajectories_equal_the_twins(game):
+def test_float64_trajectories_equal_the_twins(device, game):
     case = game_case(**game)
-    actual, expected = ops.matrix_game_rollout(*case), reference.matrix_game_rollout(*case)
+    actual = on("cpu", *ops.matrix_game_rollout(*on(device, *case)))
+    expected = reference.matrix_game_rollout(*case)
     assert len(actual) == len(expected)
     for a, b in zip(actual[:3], expected[:3], strict=True):
         assert torch.equal(a, b)
     for outputs, twins in zip(actual[3::2], expected[3::2], strict=True):
         assert_close(outputs, twins)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("game", GAMES)
+def test_float32_trajectories_on_the_gpu_are_the_cpus(game):
+    # a uniform within rounding of a cumulated probability may fall to either side: that trajectory goes its own way
+    case = game_case(**game, dtype=torch.float32)
+    ours, cpus = on("cpu", *ops.matrix_game_rollout(*on("cuda", *case))), ops.matrix_game_rollout(*case)
+    same = (ours[1] == cpus[1]).all(0).all(0)
+    assert same.float().mean() > 0.9
+    for a, b in zip(ours[3::2], cpus[3::2], strict=True):
+        torch.testing.assert_close(a[:, same], b[:, same], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("game", GAMES)

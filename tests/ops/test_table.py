@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checks import (
+    DEVICES,
     DTYPES,
     assert_close,
     check_compiled,
@@ -8,6 +9,7 @@ from checks import (
     check_registration,
     check_scripted,
     check_thread_counts,
+    on,
     strided,
 )
 
@@ -39,10 +41,11 @@ def test_accumulate_is_the_transpose_of_lookup():
     assert_close(there, back)
 
 
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (6, 3, 5, 4), (40, 2, 67, 1000)])
-def test_kernels_agree_with_their_twins(dtype, sizes):
-    table, index, values = example(*sizes, dtype)
+def test_kernels_agree_with_their_twins(device, dtype, sizes):
+    table, index, values = on(device, *example(*sizes, dtype))
     assert torch.equal(ops.table_lookup(table, index), reference.table_lookup(table, index))
     assert_close(ops.table_accumulate(values, index, sizes[-1]), reference.table_accumulate(values, index, sizes[-1]))
 

@@ -40,7 +40,7 @@ def test_gradient_approaches_exact_lola(objective, player, lookahead):
     ]
     chain = Chain(
         "lola-dice",
-        inner_objective=objective,
+        lookahead_dice=objective,
         num_trajectories=20000,
         horizon=60,
         discount=DISCOUNT,

@@ -1,7 +1,7 @@
 // The linear baseline's sums over a chain's samples, and its predictions, where observations are vectors.
 #include "common/baseline.h"
 
-#include "cpu/column_kernels.h"
+#include "common/columns.h"
 #include "cpu/simd/vec.h"
 
 #ifdef __AVX2__

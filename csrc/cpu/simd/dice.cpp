@@ -1,7 +1,7 @@
 // DiCE's weights, gradient and Hessian-vector product, a row of the block at a time; sums run in double.
 #include "common/dice.h"
 
-#include "cpu/column_kernels.h"
+#include "common/columns.h"
 #include "cpu/simd/vec.h"
 
 namespace mamrl::MAMRL_SIMD {

@@ -32,8 +32,8 @@ int64_t lstm_backward_scratch(const LstmShape& shape) {
 }
 
 template <class T>
-static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, const Partial<T>& partial, int64_t chain,
-                           int64_t first, int64_t count) {
+static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s, const Partial<T>& partial,
+                           int64_t chain, int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, saved_row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
@@ -88,7 +88,7 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
       }
     }
     add_bias_gradient(partial.bias, grads, count, outputs);
-    scatter_gate_gradient(op.grad_dense, partial.table, op.weights.states, shape, index, gate_adjoints,
+    scatter_gate_gradient(op.grad_dense(), partial.table, op.weights.states, shape, index, gate_adjoints,
                           s.rows.adjoint_stride, count);
     if (s.rows.full() || t == 0) {
       add_product(partial.recurrent, padded, s.rows.adjoints, 1, s.rows.adjoint_stride, s.rows.hidden, padded,
@@ -99,7 +99,7 @@ static void backward_block(const LstmBackward<T>& op, BackwardScratch<T>& s, con
 }
 
 template <class T>
-void lstm_backward(const LstmBackward<T>& op, int64_t first_task, int64_t last_task, char* memory) {
+void lstm_backward(const LstmBackwardParts<T>& op, int64_t first_task, int64_t last_task, char* memory) {
   Arena arena{memory};
   const LstmShape& shape = op.shape;
   BackwardScratch<T> scratch(arena, shape);
@@ -119,7 +119,7 @@ void lstm_backward(const LstmBackward<T>& op, int64_t first_task, int64_t last_t
 
 template int64_t lstm_backward_scratch<float>(const LstmShape&);
 template int64_t lstm_backward_scratch<double>(const LstmShape&);
-template void lstm_backward<float>(const LstmBackward<float>&, int64_t, int64_t, char*);
-template void lstm_backward<double>(const LstmBackward<double>&, int64_t, int64_t, char*);
+template void lstm_backward<float>(const LstmBackwardParts<float>&, int64_t, int64_t, char*);
+template void lstm_backward<double>(const LstmBackwardParts<double>&, int64_t, int64_t, char*);
 
 }  // namespace mamrl::MAMRL_SIMD

@@ -40,7 +40,7 @@ struct DoubleBackwardScratch {
         zeros(arena.take<T>(5 * padded)),
         gathered(arena, 8 * padded, 2 * padded) {}
 
-  __attribute__((always_inline)) void set_chain(const LstmDoubleBackward<T>& op, int64_t chain) {
+  __attribute__((always_inline)) void set_chain(const LstmDoubleBackwardParts<T>& op, int64_t chain) {
     const LstmShape& s = op.shape;
     const int64_t weights = chain * 4 * s.units * s.units, heads = chain * s.outputs * s.units;
     rows.set_chain(s, op.direction, chain);
@@ -112,8 +112,8 @@ static void head_tangent(const DoubleBackwardScratch<T>& s, const T* bias, int64
 }
 
 template <class T>
-static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s, int64_t chain, int64_t first,
-                         int64_t count) {
+static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, int64_t chain,
+                         int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, step = shape.chains * shape.trajectories, row = 5 * padded;
   fill_zero(s.operand[0], 2 * kTrajectoryBlock * padded);
@@ -151,7 +151,7 @@ static void tangent_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
 }
 
 template <class T>
-static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<T>& s, const Partial<T>& partial,
+static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, const Partial<T>& partial,
                          int64_t chain, int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, row = 5 * padded;
@@ -216,7 +216,7 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
         }
       }
     }
-    scatter_gate_gradient(op.grad_dense, partial.table, op.weights.states, shape, index, second_adjoints,
+    scatter_gate_gradient(op.grad_dense(), partial.table, op.weights.states, shape, index, second_adjoints,
                           adjoint_stride, count);
     if (s.gathered.full() || t == 0) {
       for (int64_t half = 0; half < 2; ++half) {
@@ -229,7 +229,7 @@ static void reverse_pass(const LstmDoubleBackward<T>& op, DoubleBackwardScratch<
 }
 
 template <class T>
-void lstm_double_backward(const LstmDoubleBackward<T>& op, int64_t first_task, int64_t last_task, char* memory) {
+void lstm_double_backward(const LstmDoubleBackwardParts<T>& op, int64_t first_task, int64_t last_task, char* memory) {
   Arena arena{memory};
   const LstmShape& shape = op.shape;
   DoubleBackwardScratch<T> scratch(arena, shape);
@@ -249,7 +249,7 @@ void lstm_double_backward(const LstmDoubleBackward<T>& op, int64_t first_task, i
 
 template int64_t lstm_double_backward_scratch<float>(const LstmShape&);
 template int64_t lstm_double_backward_scratch<double>(const LstmShape&);
-template void lstm_double_backward<float>(const LstmDoubleBackward<float>&, int64_t, int64_t, char*);
-template void lstm_double_backward<double>(const LstmDoubleBackward<double>&, int64_t, int64_t, char*);
+template void lstm_double_backward<float>(const LstmDoubleBackwardParts<float>&, int64_t, int64_t, char*);
+template void lstm_double_backward<double>(const LstmDoubleBackwardParts<double>&, int64_t, int64_t, char*);
 
 }  // namespace mamrl::MAMRL_SIMD

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/lstm_cell.h"
-#include "cpu/lstm_kernels.h"
+#include "cpu/lstm_parts.h"
 #include "cpu/simd/math.h"
 #include "cpu/simd/multiply.h"
 

@@ -178,10 +178,29 @@ MAMRL_FN void look_up_actions(const TabularColumns<T, Index>& op, int64_t first,
   }
 }
 
+constexpr int64_t kMostStates = 256;
+
+// One policy that draws nothing is a list of actions.
+template <class T, class Index>
+MAMRL_FN void look_up_sure_actions(const TabularColumns<T, Index>& op, int64_t begin, int64_t end) {
+  Index sure[kMostStates];
+  for (int64_t s = 0; s < op.num_states; ++s) {
+    sure[s] = static_cast<Index>(draw_weighted(op.probabilities + s * op.num_actions, op.num_actions, T(0)));
+  }
+  const Index* __restrict__ states = op.states;
+  Index* __restrict__ actions = op.actions;
+#pragma GCC unroll 8
+  for (int64_t i = begin; i < end; ++i) actions[i] = sure[states[i]];
+}
+
 template <class T, class Index>
 bool tabular_actions(const TabularColumns<T, Index>& op, int64_t begin, int64_t end) {
   if (!row_in_range(op.states, op.num_states, begin, end)) return false;
   if (op.rows && !row_in_range(op.rows, op.num_rows, begin, end)) return false;
+  if (!op.seeds && !op.rows && op.num_states <= kMostStates) {
+    look_up_sure_actions(op, begin, end);
+    return true;
+  }
   T uniforms[kDraws] = {};
   for (int64_t first = begin; first < end; first += kDraws) {
     const int64_t count = smaller(kDraws, end - first);

@@ -1,7 +1,7 @@
 // Advantages and returns, backwards over time, and their transposes, forwards: a row of the block at a time.
+#include "common/columns.h"
 #include "common/gae.h"
 #include "common/returns.h"
-#include "cpu/column_kernels.h"
 #include "cpu/simd/vec.h"
 
 namespace mamrl::MAMRL_SIMD {

@@ -2,7 +2,7 @@
 // and game together.
 #include "common/matrix_game.h"
 #include "common/philox.h"
-#include "cpu/rollout_kernels.h"
+#include "common/rollout_kernels.h"
 #include "cpu/simd/lstm_step.h"
 
 namespace mamrl::MAMRL_SIMD {

@@ -38,6 +38,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, help="trainings of the matrix games that run side by side (default 1)"
     )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="where agents and networks are trained: cpu, or cuda where mamrl was built with it",
+    )
     parser.set_defaults(run=run)
 
 
@@ -50,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{each.name:<18} {each.title}: {each.claim} (about {each.minutes:g} min)")
         return 0
     chosen = figure(args.figure)
-    options = Options(args.out, args.seeds, args.budget, args.resume, args.training, args.agent, args.jobs)
+    options = Options(args.out, args.seeds, args.budget, args.resume, args.training, args.agent, args.jobs, args.device)
     verdict = chosen.reproduce(options)
     print(verdict.read_text())
     return 0

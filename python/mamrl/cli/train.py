@@ -33,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--iterations", type=int, help="meta-gradient steps")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     parser.add_argument("--out", help="run folder: checkpoints, logs, TensorBoard events")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda where mamrl was built with it (default cpu)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="set any field")
     parser.add_argument("--threads", type=int, help="torch threads (results do not depend on it)")
@@ -69,7 +70,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("train needs a run folder: --out runs/NAME")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    trained = train(experiment, seed=args.seed, out=args.out, resume=args.resume, progress=not args.quiet)
+    trained = train(
+        experiment,
+        seed=args.seed,
+        device=args.device,
+        out=args.out,
+        resume=args.resume,
+        progress=not args.quiet,
+    )
     auc = trained.validation_auc
     print(f"{args.out}: best validation AUC {auc:+.3f} at iteration {trained.iteration}; next: mamrl test {args.out}")
     return 0

@@ -91,6 +91,7 @@ class BatchedMatrixGame:
         num_agents: n.
 
     Raises:
+        TypeError: sizes that are no integers, or payoffs that are no numbers.
         ValueError: an argument out of range.
     """
 
@@ -107,13 +108,16 @@ class BatchedMatrixGame:
         device: str | torch.device = "cpu",
         copy: bool = True,
     ) -> None:
+        for name, value in (("num_envs", num_envs), ("episode_length", episode_length)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise TypeError(f"{name} is {value!r}, expected an integer")
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}, expected at least 1")
         if not 0 <= episode_length < 2**31 - 1:
             raise ValueError(f"episode_length is {episode_length}, expected 0 (never) to 2^31 - 2")
         self.game = as_game(game)
-        self.num_envs, self.num_agents = num_envs, self.game.num_players
-        self.episode_length = episode_length
+        self.num_envs, self.num_agents = int(num_envs), self.game.num_players
+        self.episode_length = int(episode_length)
         self.observation = choose("observation", observation, OBSERVATIONS)
         self.autoreset = choose("autoreset", autoreset, AUTORESETS)
         self.backend = choose("backend", backend, BACKENDS)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mamrl.config import HALF_CHEETAH
 from mamrl.evaluation import confidence_interval
-from mamrl.experiments.matrix_runs import Tested, Trained, meta_test_all, notes_on, trained
+from mamrl.experiments.matrix_runs import Tested, Trained, meta_test_all, notes_on, notes_on_cost, trained
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command
+from mamrl.personas import SPLITS
 from mamrl.plotting import draw_band, pyplot, save_figure
+from mamrl.teammates import load_teammates
 
 BASELINES = ("meta-pg", "lola-dice", "reinforce")
 TRAJECTORIES = (4, 8, 16, 32, 64)
@@ -25,7 +28,10 @@ PLAYERS = (2, 3, 4)
 def reward_by_position(options: Options, name: str, game: str, group: str | None, claim: str) -> Path:
     """Figures 5a, 5b and 5c: Meta-MAPG beside the baselines, against one kind of peer or all."""
     report = _report(options, name, f"Adaptation in {game.upper()}" + (f" to {group} peers" if group else ""))
-    tested = meta_test_all([trained(options, game, algorithm) for algorithm in ("meta-mapg", *BASELINES)], options)
+    # LOLA-DiCE without meta-training learns from its first parameters, at the larger of the papers' rates
+    scratch = trained(options, game, "lola-dice", "LOLA-DiCE from scratch", actor_lr=0.0, own_lr=1.0, iterations=1)
+    algorithms = [*(trained(options, game, algorithm) for algorithm in ("meta-mapg", *BASELINES)), scratch]
+    tested = meta_test_all(algorithms, options)
     _write_rewards(report, tested)
     _draw_rewards(report, tested, group)
     aucs = [_auc(each, group) for each in tested]
@@ -38,29 +44,66 @@ def reward_by_position(options: Options, name: str, game: str, group: str | None
     return report.verdict(claim, checks, notes_on(options, tested))
 
 
-def auc_by(options: Options, name: str, title: str, claim: str, rows: Sequence[tuple[str, Sequence[Trained]]]) -> Path:
-    """A bar for each algorithm in each of several settings, and the first algorithm's lead in each.
+def _fig5d(options: Options) -> Path:
+    claim = "Meta-MAPG and Meta-PG are about equal, and both are above LOLA-DiCE and REINFORCE."
+    report = _report(options, "fig5d", "Adaptation in the two-agent HalfCheetah")
+    tested = meta_test_all([trained(options, HALF_CHEETAH, each) for each in ("meta-mapg", *BASELINES)], options)
+    _write_rewards(report, tested)
+    _draw_rewards(report, tested, None)
+    checks = [
+        _apart(learner.label, learner.auc, other.label, other.auc) for learner in tested[:2] for other in tested[2:]
+    ]
+    intervals = [confidence_interval(each.auc) for each in tested[:2]]
+    apart = abs(intervals[0][0] - intervals[1][0]) - intervals[0][1] - intervals[1][1]
+    checks.append(Check("Meta-MAPG beside Meta-PG: gap of their intervals, below 0 where they meet", apart, -_FAR, 0))
+    teammates = load_teammates(tested[0].runs[0].setting.experiment.teammates or None)
+    skill = {split: teammates.expertise[teammates.members(split)] for split in SPLITS}
+    told = ", ".join(f"{split} {float(x.min()):.3f} to {float(x.max()):.3f}" for split, x in skill.items())
+    notes = [
+        *options.notes,
+        "Agents are the papers' LSTMs; K = 16 and four chains a batch, where the paper has 64 and five workers.",
+        f"The population's expertise, mean reward a step running left: {told}.",
+        *notes_on_cost(options, tested),
+    ]
+    return report.verdict(claim, checks, notes)
+
+
+def auc_by(
+    options: Options,
+    name: str,
+    title: str,
+    claim: str,
+    rows: Sequence[tuple[str, Sequence[Trained]]],
+    checks: Callable[[Results], list[Check]] | None = None,
+) -> Path:
+    """A bar for each algorithm in each of several settings.
 
     Args:
         options: of the reproduction.
         name: the figure's.
         title: of the verdict.
         claim: of the paper.
-        rows: (setting, algorithms); the first algorithm is to lead.
+        rows: (setting, algorithms).
+        checks: what the claim says of the results; None: in each setting the first algorithm is above the others.
     """
     report = _report(options, name, title)
     flat = iter(meta_test_all([each for _, algorithms in rows for each in algorithms], options))
     tested = [(setting, [next(flat) for _ in algorithms]) for setting, algorithms in rows]
     _write_auc(report, tested)
     _draw_auc(report, tested)
-    checks = []
-    for setting, (leader, *others) in tested:
-        where = f"{setting}: " if setting else ""
-        checks += [_apart(where + leader.label, leader.auc, other.label, other.auc) for other in others]
-    if name == "fig6a":
-        means = [float(algorithms[0].auc.mean()) for _, algorithms in tested]
-        checks.append(Check("Meta-MAPG: AUC at the largest K less at the smallest", means[-1] - means[0], 0, _FAR))
-    return report.verdict(claim, checks, notes_on(options, [each for _, algorithms in tested for each in algorithms]))
+    notes = notes_on(options, [each for _, algorithms in tested for each in algorithms])
+    return report.verdict(claim, (checks or _first_leads)(tested), notes)
+
+
+Results = Sequence[tuple[str, Sequence[Tested]]]
+
+
+def _first_leads(results: Results) -> list[Check]:
+    return [_above(setting, first, other) for setting, (first, *others) in results for other in others]
+
+
+def _in_order(results: Results) -> list[Check]:
+    return [_above(setting, *pair) for setting, algorithms in results for pair in pairwise(algorithms)]
 
 
 _FAR = float("inf")
@@ -71,25 +114,41 @@ def _other(field: str, value: int, usual: int) -> dict[str, Any]:
     return {} if value == usual else {field: value}
 
 
+def _fewer(k: int) -> dict[str, Any]:
+    """K trajectories: the fewer, the more chains a batch, and none of them may outweigh the others."""
+    return {} if k == 64 else {"num_trajectories": k, "chains": max(8, 256 // k), "chain_grad_clip": 10.0}
+
+
 def _fig6a(options: Options) -> Path:
     algorithms = ("meta-mapg", *BASELINES)
     rows = [
         (
             f"K = {k}",
-            [trained(options, "ipd", each, **_other("num_trajectories", k, 64)) for each in algorithms],
+            [trained(options, "ipd", each, **_fewer(k)) for each in algorithms],
         )
         for k in TRAJECTORIES
     ]
     claim = "The AUC rises with the number of trajectories K between updates, and Meta-MAPG has the best at every K."
-    return auc_by(options, "fig6a", "Trajectories between updates", claim, rows)
+
+    def checks(results: Results) -> list[Check]:
+        fewest, most = (float(results[i][1][0].auc.mean()) for i in (0, -1))
+        return [
+            *_first_leads(results),
+            Check("Meta-MAPG: AUC at the largest K less at the smallest", most - fewest, 0, _FAR),
+        ]
+
+    return auc_by(options, "fig6a", "Trajectories between updates", claim, rows, checks)
 
 
 def _fig6b(options: Options) -> Path:
-    modelled = trained(options, "ipd", "meta-mapg", "with opponent model", opponent_model=True)
-    ends = [trained(options, "ipd", "meta-mapg"), trained(options, "ipd", "meta-pg")]
+    def three(k: int) -> list[Trained]:
+        fewer = _fewer(k)
+        modelled = trained(options, "ipd", "meta-mapg", "with opponent model", opponent_model=True, **fewer)
+        return [trained(options, "ipd", "meta-mapg", **fewer), modelled, trained(options, "ipd", "meta-pg", **fewer)]
+
+    rows = [(f"K = {k}", three(k)) for k in (4, 64)]
     claim = "With opponent modelling Meta-MAPG is between the centralised Meta-MAPG and Meta-PG."
-    rows = [("centralised leads", [ends[0], modelled]), ("modelled leads", [modelled, ends[1]])]
-    return auc_by(options, "fig6b", "Opponent modelling", claim, rows)
+    return auc_by(options, "fig6b", "Opponent modelling", claim, rows, _in_order)
 
 
 def _fig6c(options: Options) -> Path:
@@ -129,6 +188,10 @@ def _auc(tested: Tested, group: str | None) -> Tensor:
         return tested.auc
     members = [test.groups == test.group_names.index(group) for test in tested.tests]
     return torch.stack([test.auc[m].mean() for test, m in zip(tested.tests, members, strict=True)])
+
+
+def _above(setting: str, leader: Tested, follower: Tested) -> Check:
+    return _apart(f"{setting}: {leader.label}" if setting else leader.label, leader.auc, follower.label, follower.auc)
 
 
 def _apart(leader: str, high: Tensor, follower: str, low: Tensor) -> Check:
@@ -212,6 +275,7 @@ FIGURES = (
         12,
         partial(reward_by_position, name="fig5c", game="rps", group=None, claim=_RPS_CLAIM),
     ),
+    Figure("fig5d", "reward by chain position, HalfCheetah", "the meta-learners above the others", 45, _fig5d),
     Figure("fig6a", "AUC against K = 4..64, IPD", "more trajectories help; Meta-MAPG leads at every K", 12, _fig6a),
     Figure("fig6b", "opponent modelling, IPD", "between Meta-PG and the centralised Meta-MAPG", 3, _fig6b),
     Figure("fig6c", "RPS with 2, 3 and 4 players", "Meta-MAPG above Meta-PG each time", 20, _fig6c),

@@ -51,15 +51,18 @@ def action_dynamics(options: Options) -> Path:
                 for position in range(shares.shape[1])
                 for state, name in enumerate(states)
             ]
-    axes[0][-1].legend(fontsize=7, title="state, own action first", title_fontsize=7)
+    axes[0][-1].legend(
+        fontsize=7, title="state, own action first", title_fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1)
+    )
     for axis in axes[-1]:
         axis.set_xlabel("position in the chain")
-    figure.supylabel("frequency of cooperation", fontsize=9)
+    for line in axes:
+        line[0].set_ylabel("frequency of cooperation", fontsize=8)
     save_figure(figure, report.folder / "figure.png")
     header = ["algorithm", "peers", "player", "position", "state", "cooperation", "visits"]
     report.table("cooperation.csv", header, rows)
     return report.verdict(
-        "Meta-MAPG cooperates conditionally and brings its peers to cooperate; the baselines end in mutual defection.",
+        "Meta-MAPG cooperates conditionally and brings its peers to cooperate; Meta-PG and REINFORCE end in defection.",
         [
             _rate(each, player, low, high)
             for each, player, low, high in (

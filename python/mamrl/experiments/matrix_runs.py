@@ -1,4 +1,4 @@
-"""The trained runs behind the matrix games' figures: named once, trained once, shared by every figure that asks."""
+"""The trained runs behind the Meta-MAPG papers' figures: named once, trained once, shared by every figure that asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from mamrl.config import Experiment
+from mamrl.config import HALF_CHEETAH, Experiment
 from mamrl.evaluation import MetaTest
 from mamrl.experiments.presets import preset
 from mamrl.experiments.registry import Options
@@ -29,7 +29,7 @@ OWN_LR: Mapping[tuple[str, str], float] = {
     ("rps", "lola-dice"): 1.0,
     ("rps", "reinforce"): 1.0,
 }
-#: meta-gradient steps of the papers' LSTM, which a core needs five minutes for
+#: meta-gradient steps of LSTM agents, which a core needs five minutes for
 LSTM_ITERATIONS = 200
 
 
@@ -53,17 +53,18 @@ def trained(options: Options, game: str, algorithm: str, label: str = "", **chan
 
     Args:
         options: of the reproduction.
-        game: "ipd" or "rps".
+        game: "ipd", "rps" or "half-cheetah", whose agents are always LSTMs.
         algorithm: a name of ``mamrl.meta.ALGORITHMS``.
         label: for legends; the algorithm's title if empty.
         changes: other fields of the experiment, which the folder's name then tells.
     """
-    base = preset(game if options.agent == "lstm" else f"{game}-tabular")
-    iterations = LSTM_ITERATIONS if options.agent == "lstm" else base.iterations
+    agent = "lstm" if game == HALF_CHEETAH else options.agent
+    base = preset(game if agent == "lstm" else f"{game}-tabular")
+    iterations = min(base.iterations, LSTM_ITERATIONS) if agent == "lstm" else base.iterations
     own_lr = OWN_LR.get((game, algorithm), base.own_lr)
-    fields = {"own_lr": own_lr, **changes, "algorithm": algorithm, "iterations": options.share(iterations)}
+    fields = {"own_lr": own_lr, "iterations": options.share(iterations), **changes, "algorithm": algorithm}
     told = "".join(f"-{name}={value}" for name, value in sorted(changes.items()))
-    folder = f"{game}-{options.agent}-{algorithm}{told}"
+    folder = f"{game}-{agent}-{algorithm}{told}"
     return Trained(label or TITLES[algorithm], folder, base.replace(**fields))
 
 
@@ -99,7 +100,7 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
         ValueError: a run folder holds another experiment.
     """
     tasks = {
-        (each.folder, seed): (each.experiment, seed, run_folder(options, each, seed), options.resume)
+        (each.folder, seed): (each.experiment, seed, run_folder(options, each, seed), options.resume, options.device)
         for each in wanted
         for seed in range(options.seeds)
     }
@@ -112,7 +113,7 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
 
 
 _Key = tuple[str, int]
-_Task = tuple[Experiment, int, Path, bool]
+_Task = tuple[Experiment, int, Path, bool, str]
 _Result = tuple[Run, MetaTest]
 
 
@@ -144,11 +145,11 @@ def run_folder(options: Options, each: Trained, seed: int) -> Path:
     return options.out / ("quick-runs" if options.quick else "runs") / each.folder / f"seed-{seed}"
 
 
-def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool) -> _Result:
+def _train_and_test(experiment: Experiment, seed: int, folder: Path, resume: bool, device: str) -> _Result:
     begun = (folder / EXPERIMENT).is_file()
     finished = begun and _last_iteration(folder) == experiment.iterations
     resumed = begun and (resume or finished)
-    run = train(experiment, seed=seed, out=folder, resume=resumed, progress=False, tensorboard=False)
+    run = train(experiment, seed=seed, device=device, out=folder, resume=resumed, progress=False, tensorboard=False)
     return run, run.test()
 
 
@@ -177,9 +178,12 @@ def notes_on(options: Options, tested: Sequence[Tested]) -> list[str]:
         "tabular": "tables of action probabilities; the papers' are LSTMs (`--agent lstm`)",
         "lstm": "the papers' LSTMs",
     }
+    return [*options.notes, f"Agents are {kind[options.agent]}.", *notes_on_cost(options, tested)]
+
+
+def notes_on_cost(options: Options, tested: Sequence[Tested]) -> list[str]:
+    """What a verdict must say of the seeds and the time."""
     return [
-        *options.notes,
-        f"Agents are {kind[options.agent]}.",
         f"Intervals: 95% over {options.seeds} seeds of training, each seed the mean over the test personas.",
         f"The trainings took {cpu_minutes(tested):.1f} minutes of one core in all; other figures share them.",
     ]

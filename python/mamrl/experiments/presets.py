@@ -56,8 +56,8 @@ PRESETS: dict[str, Experiment] = {
         own_lr_lr=0.02,
         chain_grad_clip=10.0,
         chains=8,
-        iterations=300,
-        validation_every=25,
+        iterations=150,
+        validation_every=50,
     ),
     "ipd-exact": Experiment(
         estimator="expected",
@@ -98,7 +98,7 @@ PRESETS: dict[str, Experiment] = {
         own_lr_lr=1e-4,
         chain_grad_clip=10.0,
         chains=4,
-        iterations=200,
+        iterations=100,
         validation_every=25,
     ),
 }

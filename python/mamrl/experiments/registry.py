@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from mamrl.device import resolve_device
 from mamrl.errors import choose
 
 #: modules that define figures, each with a tuple FIGURES
@@ -37,6 +38,7 @@ class Options:
         training: Share of the paper's training of networks; a checkpoint that is already further is used as it is.
         agent: Of the matrix games' meta-agents: "tabular", in minutes, or the papers' "lstm", in hours.
         jobs: How many trainings of the matrix games run side by side, each in a process with one thread.
+        device: Where agents and networks are trained: "cpu", or "cuda" where mamrl was built with it.
     """
 
     out: Path
@@ -46,12 +48,14 @@ class Options:
     training: float = 1.0
     agent: str = "tabular"
     jobs: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         choose("budget", self.budget, ("quick", "full"))
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, but {self.seeds} was given")
         choose("agent", self.agent, AGENTS)
+        resolve_device(self.device)
         if self.jobs < 1:
             raise ValueError(f"jobs must be at least 1, but {self.jobs} was given")
         if not 0 < self.training <= 1:

@@ -30,7 +30,7 @@ def trained(
         settings: Likewise.
         seed: Likewise.
         checkpoint: Likewise; with ``options.resume`` one that is already further is used as it is.
-        options: The share of the training, and whether to resume.
+        options: The share of the training, whether to resume, and where to train.
 
     Returns:
         A sentence that says how far the network was trained.
@@ -43,7 +43,7 @@ def trained(
 
         losses = train(
             game,
-            network,
+            network.to(options.device),
             settings,
             seed=seed,
             checkpoint=checkpoint,
@@ -51,4 +51,6 @@ def trained(
             progress=advance,
             until=options.share(settings.loops),
         )
+    # what is drawn with it runs on the CPU
+    network.to("cpu")
     return f"{name}, seed {seed}: trained for {len(losses)} of {settings.loops} loops."

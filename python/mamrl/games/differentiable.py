@@ -241,13 +241,13 @@ class Iterated2x2(DifferentiableGame):
         return TabularGame(payoffs, self.discount)
 
     def values_and_gradients(self, params: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """As in any game, from one fused pass on the CPU."""
+        """As in any game, from one fused pass."""
         self.check_params(params)
         x, y = (param.detach() for param in params)
-        if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+        if x.device.type not in ("cpu", "cuda") or x.dtype not in (torch.float32, torch.float64):
             return super().values_and_gradients(params)
         batch = x.shape[:-1]
-        payoffs = torch.tensor(self.payoffs, dtype=x.dtype)
+        payoffs = torch.tensor(self.payoffs, dtype=x.dtype, device=x.device)
         values, slopes = iterated_2x2(x.reshape(-1, 5), y.reshape(-1, 5), payoffs, self.discount)
         return values.reshape(2, *batch), (slopes[0, 0].reshape(x.shape), slopes[1, 1].reshape(y.shape))
 

@@ -7,6 +7,7 @@ CD = 2, DC = 3, DD = 4 for each player from its own side.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,9 +69,11 @@ class MatrixGame:
         """1 for the initial state, and one a joint action."""
         return 1 + math.prod(self.action_counts)
 
-    def to(self, dtype: torch.dtype) -> MatrixGame:
-        """The same game with payoffs of another floating dtype."""
-        return MatrixGame(self.payoffs.to(dtype), self.name, self.action_names)
+    def to(self, target: torch.dtype | torch.device) -> MatrixGame:
+        """The same game with payoffs of another floating dtype, or on another device."""
+        moved = copy.copy(self)
+        object.__setattr__(moved, "payoffs", self.payoffs.to(target))
+        return moved
 
     def state_names(self) -> list[str]:
         """Of the first player: "start", then the joint actions by the initials of their names."""

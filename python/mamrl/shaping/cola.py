@@ -53,9 +53,11 @@ class ConsistencySettings:
             )
         optimizer = torch.optim.Adam(network.parameters(), self.learning_rate, self.betas, fused=True)
 
+        device = network.weights.device
+
         def step() -> float:
-            x = draw_policies((self.batch, game.sizes[0]), self.policy_init, self.policy_scale, generator)
-            extrapolation = self.most_extrapolation * torch.rand(2, self.batch, generator=generator)
+            x = draw_policies((self.batch, game.sizes[0]), self.policy_init, self.policy_scale, generator).to(device)
+            extrapolation = self.most_extrapolation * torch.rand(2, self.batch, generator=generator).to(device)
             loss = consistency_error(network, game, x, extrapolation).square().sum(-1).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -8,6 +8,7 @@ meanwhile, which is what sets it apart from the chain of joint policies.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def lookahead_objective(
     """A player's DiCE objective after ``chain.lookahead`` simulated steps of all others.
 
     Args:
-        chain: K, T, discount, the inner objective, the opponents' ``peer_lr`` and ``lookahead``.
+        chain: K, T, discount, the opponents' ``peer_lr``, ``lookahead`` and ``lookahead_dice``.
         game: the game that is played.
         policies: each agent's.
         parameters: each agent's rows (M, P_a); the player's are what the objective is differentiated in.
@@ -43,13 +44,12 @@ def lookahead_objective(
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     opponents = [agent for agent in range(len(rows)) if agent != player]
-    sampled = []
+    step, sampled = replace(chain.inner_step, objective=chain.lookahead_dice), []
     for simulated in range(chain.lookahead + 1):
         trajectories = sampler(simulated, rows)
         sampled.append(trajectories)
         log_probs = joint_log_probs(policies, rows, trajectories)
         if simulated < chain.lookahead:
-            step = chain.inner_step
             gradients = policy_gradients(step, rows, log_probs, trajectories, game.num_states, True, opponents)
             for agent, gradient in zip(opponents, gradients, strict=True):
                 rows[agent] = rows[agent] + chain.peer_lr * gradient
@@ -60,7 +60,7 @@ def lookahead_objective(
         game.num_states,
         chain.discount,
         chain.inner_gae_lambda,
-        chain.inner_objective,
+        chain.lookahead_dice,
     )
     return objective, sampled
 
@@ -110,13 +110,13 @@ def self_play(
     rows = [row.detach().clone() for row in parameters]
     optimizer = torch.optim.Adam(rows, lr=learning_rate, maximize=True)
     chains, agents = rows[0].shape[0], range(len(rows))
-    weights = chain.discount ** torch.arange(chain.horizon, dtype=rows[0].dtype)
+    weights = chain.discount ** torch.arange(chain.horizon, dtype=rows[0].dtype, device=rows[0].device)
     weights = weights / weights.sum()
 
     # the streams of an update: tau_0, then each player's simulations
     def sampler(update: int, offset: int) -> Sampler:
         def sample(position: int, joint: Sequence[Tensor]) -> Trajectories:
-            keys = random_keys(seed, "other", update, offset + position, chains)
+            keys = random_keys(seed, "other", update, offset + position, chains, device=rows[0].device)
             return play(game, policies, joint, keys, chain.num_trajectories, chain.horizon)
 
         return sample

@@ -86,28 +86,33 @@ class MetaValueSettings:
             fused=True,
         )
 
+        device = network.weights.device
+
         def loop() -> float:
             shape = (self.batch, game.sizes[0])
-            x = draw_policies(shape, self.policy_init, self.policy_scale, generator)
-            explore_gamma = draw_discounts(self.batch, generator)
+            # everything is drawn on the CPU, so that every device sees the same
+            x = draw_policies(shape, self.policy_init, self.policy_scale, generator).to(device)
+            explore_gamma = draw_discounts(self.batch, generator).to(device)
             signs: Tensor | None = None
             if self.explore_steps:
                 flips = torch.rand(2, self.batch, network.units, generator=generator) < self.flip_probability
-                signs = 1 - 2 * flips.to(x.dtype)
-            total = 0.0
+                signs = 1 - 2 * flips.to(x)
+            losses: list[Tensor] = []
             for stride in range(self.strides):
                 for _ in range(self.explore_steps):
                     x = x + self.step_size * network.own_gradient(x, explore_gamma, signs)[0]
                 # without exploration there is but one draw of discounts a loop
-                gamma = draw_discounts(self.batch, generator) if stride or self.explore_steps else explore_gamma
+                fresh = stride or self.explore_steps
+                gamma = draw_discounts(self.batch, generator).to(device) if fresh else explore_gamma
                 loss = _stride_loss(network, target, game, self, x, gamma)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 if target is not None and self.target_decay is not None:
                     target.weights.lerp_(network.weights.detach(), 1 - self.target_decay)
-                total += loss.item()
-            return total / self.strides
+                losses.append(loss.detach())
+            # the only time that a loop waits for its device
+            return sum(loss.item() for loss in losses) / self.strides
 
         networks = {"network": network} if target is None else {"network": network, "target": target}
         return Learner(loop, networks, optimizer, generator)
@@ -262,6 +267,6 @@ def meva(
         raise ValueError(f"gamma must be in [0, 1) for each of two players, but {gamma} was given")
     network.check_game(game)
     x = torch.stack(leaves(game, params, step_size)).detach()
-    discount = torch.tensor(gammas, dtype=x.dtype).unsqueeze(-1).expand(x.shape[:2])
+    discount = torch.tensor(gammas, dtype=x.dtype, device=x.device).unsqueeze(-1).expand(x.shape[:2])
     direction, *_ = follow(network, game, formulation, x, discount)
     return tuple(step_size * direction)

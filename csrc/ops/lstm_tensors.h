@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "common/check.h"
-#include "cpu/indices.h"
-#include "cpu/lstm_kernels.h"
+#include "common/lstm_kernels.h"
 
 namespace mamrl {
 
@@ -17,8 +16,10 @@ struct LstmTensors {
   std::optional<Tensor> states, bias;
   LstmShape shape;
 
-  LstmTensors(const Tensor& gate_inputs_, const std::optional<Tensor>& states_, const Tensor& recurrent_,
-              const Tensor& head_, const std::optional<Tensor>& bias_, const std::string& prefix = "")
+  template <class Device>
+  LstmTensors(const Device& device, const Tensor& gate_inputs_, const std::optional<Tensor>& states_,
+              const Tensor& recurrent_, const Tensor& head_, const std::optional<Tensor>& bias_,
+              const std::string& prefix = "")
       : gate_inputs(row_major(gate_inputs_)),
         recurrent(row_major(recurrent_)),
         head(row_major(head_)),
@@ -39,7 +40,7 @@ struct LstmTensors {
                   shape_text(gate_inputs), ", expected (M, S, 4N) with states");
       shape = {states->size(0), states->size(1), states->size(2), units, head.size(1), gate_inputs.size(1)};
       check_shape(name("gate_inputs").c_str(), gate_inputs, {shape.chains, shape.rows, 4 * units});
-      check_indices("states", *states, shape.rows);
+      device.check_indices("states", *states, shape.rows);
     } else {
       MAMRL_CHECK(gate_inputs.dim() == 4, name("gate_inputs"), " has shape ", shape_text(gate_inputs),
                   ", expected (T, M, K, 4N) without states");
@@ -63,7 +64,6 @@ struct LstmTensors {
 
   int64_t padded() const { return padded_units(shape.units); }
   bool empty() const { return shape.horizon * shape.chains * shape.trajectories == 0; }
-  int64_t tasks() const { return empty() ? 0 : shape.chains * num_parts(shape.trajectories); }
 
   // (T, M, K, ...) of these tensors' dtype
   Tensor new_steps(std::initializer_list<int64_t> trailing) const {

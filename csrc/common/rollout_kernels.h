@@ -1,9 +1,10 @@
-// What the rollout kernel is called with: plain pointers, so that csrc/cpu/simd needs nothing of torch.
+// What the rollout kernel is called with: plain pointers, so that csrc/cpu/simd and the CUDA kernel need nothing of
+// torch.
 #pragma once
 
 #include <cstdint>
 
-#include "cpu/lstm_kernels.h"
+#include "common/lstm_kernels.h"
 
 namespace mamrl {
 

@@ -1,0 +1,60 @@
+// The linear baseline at the boundary to torch: checks and allocation, for every device.
+#pragma once
+
+#include "common/check.h"
+
+namespace mamrl {
+
+// returns, predictions (T, M, K); observations are states (T, M, K), or vectors (T, M, K, O)
+template <class T>
+struct LinearBaseline {
+  int64_t horizon, chains, trajectories;
+  int64_t num_states, size;  // S, or O; the other is 0
+  double ridge;
+  const int64_t* states;
+  const T *observations, *returns;
+  T* predictions;
+};
+
+template <class Device>
+Tensor linear_baseline(const Tensor& observations_, const Tensor& returns_, int64_t num_states, double ridge) {
+  const Tensor observations = row_major(observations_), returns = row_major(returns_);
+  const int64_t dims = returns.dim();
+  check_floating("returns", returns);
+  MAMRL_CHECK(dims == 2 || dims == 3, "returns has shape ", shape_text(returns), ", expected (T, M, K) or (T, K)");
+  MAMRL_CHECK(ridge > 0, "ridge is ", ridge, ", expected a positive number");
+  const Device device({&returns, &observations});
+  const bool indexed = observations.scalar_type() == ScalarType::Long;
+  int64_t size = 0;
+  if (indexed) {
+    MAMRL_CHECK(num_states >= 1, "num_states is ", num_states, ", expected at least 1");
+    check_same_shape("observations", observations, "returns", returns);
+    device.check_indices("observations", observations, num_states);
+  } else {
+    check_dtype("observations", observations, returns.scalar_type(), "returns");
+    bool same = observations.dim() == dims + 1;
+    for (int64_t i = 0; i < dims && same; ++i) same = observations.size(i) == returns.size(i);
+    MAMRL_CHECK(same, "observations has shape ", shape_text(observations), ", expected one dimension more than the ",
+                shape_text(returns), " of returns");
+    size = observations.size(dims);
+  }
+  Tensor predictions = empty_row_major(returns);
+  if (returns.numel() == 0) return predictions;
+  dispatch_floating(returns, [&]<class T>() {
+    LinearBaseline<T> op = {};
+    op.horizon = returns.size(0);
+    op.chains = dims == 3 ? returns.size(1) : 1;
+    op.trajectories = returns.size(dims - 1);
+    op.num_states = indexed ? num_states : 0;
+    op.size = size;
+    op.ridge = ridge;
+    op.states = indexed ? observations.const_data_ptr<int64_t>() : nullptr;
+    op.observations = indexed ? nullptr : observations.const_data_ptr<T>();
+    op.returns = returns.const_data_ptr<T>();
+    op.predictions = predictions.mutable_data_ptr<T>();
+    device.run(op, returns);
+  });
+  return predictions;
+}
+
+}  // namespace mamrl

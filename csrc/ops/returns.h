@@ -1,0 +1,71 @@
+// Discounted returns and their transpose at the boundary to torch: checks and allocation, for every device.
+#pragma once
+
+#include <tuple>
+
+#include "common/check.h"
+#include "common/columns.h"
+
+namespace mamrl {
+
+template <class Device>
+Tensor discounted_returns(const Tensor& rewards_, const std::optional<Tensor>& next_values_,
+                          const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_,
+                          double discount) {
+  const Tensor rewards = row_major(rewards_);
+  const auto next_values = row_major(next_values_);
+  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
+  check_floating("rewards", rewards);
+  check_has_time("rewards", rewards);
+  if (next_values) check_like("next_values", *next_values, "rewards", rewards);
+  check_mask("terminations", terminations, "rewards", rewards);
+  check_mask("truncations", truncations, "rewards", rewards);
+  check_fraction("discount", discount);
+
+  const Device device({&rewards, pointer(next_values), pointer(terminations), pointer(truncations)});
+  Tensor returns = empty_row_major(rewards);
+  if (rewards.numel() == 0) return returns;
+  dispatch_floating(rewards, [&]<class T>() {
+    ReturnsColumns<T> op;
+    op.horizon = rewards.size(0);
+    op.columns = rewards.numel() / op.horizon;
+    op.rewards = rewards.const_data_ptr<T>();
+    op.next_values = data_or_null<T>(next_values);
+    op.terminations = data_or_null<bool>(terminations);
+    op.truncations = data_or_null<bool>(truncations);
+    op.returns = returns.mutable_data_ptr<T>();
+    op.discount = T(discount);
+    device.run(op);
+  });
+  return returns;
+}
+
+template <class Device>
+std::tuple<Tensor, Tensor> discounted_returns_backward(const Tensor& grad_, const std::optional<Tensor>& terminations_,
+                                                       const std::optional<Tensor>& truncations_, double discount) {
+  const Tensor grad = row_major(grad_);
+  const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
+  check_floating("grad", grad);
+  check_has_time("grad", grad);
+  check_mask("terminations", terminations, "grad", grad);
+  check_mask("truncations", truncations, "grad", grad);
+
+  const Device device({&grad, pointer(terminations), pointer(truncations)});
+  Tensor grad_rewards = empty_row_major(grad), grad_next = empty_row_major(grad);
+  if (grad.numel() == 0) return {grad_rewards, grad_next};
+  dispatch_floating(grad, [&]<class T>() {
+    ReturnsBackwardColumns<T> op;
+    op.horizon = grad.size(0);
+    op.columns = grad.numel() / op.horizon;
+    op.grad = grad.const_data_ptr<T>();
+    op.terminations = data_or_null<bool>(terminations);
+    op.truncations = data_or_null<bool>(truncations);
+    op.grad_rewards = grad_rewards.mutable_data_ptr<T>();
+    op.grad_next_values = grad_next.mutable_data_ptr<T>();
+    op.discount = T(discount);
+    device.run(op);
+  });
+  return {grad_rewards, grad_next};
+}
+
+}  // namespace mamrl
