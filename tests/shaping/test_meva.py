@@ -44,6 +44,18 @@ def test_networks_have_the_published_numbers_of_parameters():
     assert count(iterated_2x2_network(32, symmetric=False)) == 237_600 + 2 * 128 * 128
 
 
+def test_initial_weights_are_lecun_normal():
+    for layer in iterated_2x2_network(seed=4).split()[1:-1]:
+        rows, inputs = layer["weight"].shape
+        if inputs == 1:
+            continue
+        scaled = layer["weight"].detach() * inputs**0.5
+        # four deviations of the estimate over rows x inputs draws
+        assert float(scaled.std()) == pytest.approx(1.0, abs=4 / (2 * rows * inputs) ** 0.5)
+        assert float(scaled.abs().max()) <= 2 / 0.8796 + 1e-5
+        assert not bool(layer["bias"].any())
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize(("build", "size"), [(logistic_game_network, 1), (iterated_2x2_network, 5)])
 def test_one_backward_pass_gives_both_players_gradients_exactly(build, size: int, symmetric: bool):

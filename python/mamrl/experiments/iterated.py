@@ -169,6 +169,6 @@ def _sweep(
 
 
 FIGURES = (
-    Figure("meva-3a", "MeVa on the IPD", "cooperation that is not exploited as gamma rises", 150, meta_values),
-    Figure("meva-3b", "LOLA on the IPD", "cooperation as the extrapolation rises", 10, lola_returns),
+    Figure("meva-3a", "MeVa on the IPD", "cooperation that is not exploited as gamma rises", 110, meta_values),
+    Figure("meva-3b", "LOLA on the IPD", "cooperation as the extrapolation rises", 3, lola_returns),
 )

@@ -183,6 +183,6 @@ def basins(options: Options) -> Path:
 
 FIGURES = (
     Figure("meva-1", "the logistic game's values", "B is preferred to A by both", 0.1, contours),
-    Figure("meva-2a", "trajectories in the logistic game", "MeVa leads to B from A's side", 20, trajectories),
-    Figure("meva-2b", "basins of attraction in the logistic game", "MeVa's basin of B is everything", 20, basins),
+    Figure("meva-2a", "trajectories in the logistic game", "MeVa leads to B from A's side", 10, trajectories),
+    Figure("meva-2b", "basins of attraction in the logistic game", "MeVa's basin of B is everything", 10, basins),
 )

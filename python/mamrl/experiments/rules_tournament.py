@@ -108,7 +108,7 @@ def play(options: Options) -> Path:
 
 def _draw(results: dict[str, list[Tournament]], path: Path) -> None:
     plt = pyplot()
-    figure, axes = plt.subplots(1, len(results), figsize=(5.2 * len(results), 4.6))
+    figure, axes = plt.subplots(1, len(results), figsize=(5.2 * len(results), 4.6), layout="constrained")
     for axis, (name, rounds) in zip(axes, results.items(), strict=True):
         names = rounds[0].names
         same = [r for r in rounds if r.names == names]
@@ -126,5 +126,5 @@ def _draw(results: dict[str, list[Tournament]], path: Path) -> None:
 
 
 FIGURES = (
-    Figure("meva-tournament", "a tournament of learning rules", "shapers earn more than naive learners", 15, play),
+    Figure("meva-tournament", "a tournament of learning rules", "shapers earn more than naive learners", 360, play),
 )

@@ -23,6 +23,8 @@ from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, split_pair_weights
 
 #: the signals that a network starts from
 POLICY, DISCOUNT = 0, 1
+#: the standard deviation of a standard normal distribution cut off at -2 and 2
+_TRUNCATED_DEVIATION = 0.8796256610342398
 
 
 class PairNetwork(nn.Module):
@@ -54,13 +56,17 @@ class PairNetwork(nn.Module):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """LeCun-normal weights, zero biases, gates at 1/2, and roles that are the identity."""
+        """LeCun-normal weights, zero biases, gates at 1/2, and roles that are the identity.
+
+        LeCun-normal is a normal distribution cut off at two deviations, with variance 1 / inputs after that.
+        """
         for layer in self.split():
             weight = layer["weight"]
             if weight.dim() == 3:
                 weight.copy_(torch.eye(weight.shape[-1]))
             else:
-                weight.normal_(0.0, 1 / math.sqrt(weight.shape[1]), generator=generator)
+                deviation = 1 / (_TRUNCATED_DEVIATION * math.sqrt(weight.shape[1]))
+                nn.init.trunc_normal_(weight, 0.0, deviation, -2 * deviation, 2 * deviation, generator=generator)
             if "norm_weight" in layer:
                 layer["norm_weight"].fill_(1.0)
 
