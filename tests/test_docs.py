@@ -94,12 +94,12 @@ def test_code_of_a_page_runs(page, tmp_path):
 
 
 def commands(start: str) -> list[tuple[str, str]]:
-    """(page, line) of every line of the pages' shell blocks that starts so."""
+    """(page, line) of every command of the pages' shell blocks that starts so; a backslash joins lines as in a shell."""
     return [
         (name(page), line.strip())
         for page in PAGES
         for block in of_language(page, "sh")
-        for line in block.lines
+        for line in "\n".join(block.lines).replace("\\\n", " ").splitlines()
         if line.strip().startswith(start)
     ]
 

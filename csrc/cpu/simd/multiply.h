@@ -14,6 +14,8 @@ constexpr int kTileVectors = 4;
 // rows of a tile: with 4 accumulators each, as many as the level's registers hold
 #if defined(__AVX512F__)
 constexpr int kTileRows = 4;
+#elif defined(__AVX2__)
+constexpr int kTileRows = 3;
 #else
 constexpr int kTileRows = 2;
 #endif
@@ -22,16 +24,29 @@ constexpr int kTileRows = 2;
 template <int R, int V, class T>
 MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
                        int64_t b_stride, int64_t depth) {
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int64_t k = 0; k < depth; ++k) {
-    Vec<T> columns[V];
+    // the shorter side of the tile waits in registers, the other passes by
+    if constexpr (R < V) {
+      Vec<T> rows[R];
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) columns[v] = load(b + k * b_stride + v * kLanes<T>);
+      for (int r = 0; r < R; ++r) rows[r] = broadcast(a[r * row_stride + k * depth_stride]);
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vec<T> row = broadcast(a[r * row_stride + k * depth_stride]);
+      for (int v = 0; v < V; ++v) {
+        const Vec<T> column = load(b + k * b_stride + v * kLanes<T>);
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) tile[r][v] += row * columns[v];
+        for (int r = 0; r < R; ++r) tile[r][v] += rows[r] * column;
+      }
+    } else {
+      Vec<T> columns[V];
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) columns[v] = load(b + k * b_stride + v * kLanes<T>);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Vec<T> row = broadcast(a[r * row_stride + k * depth_stride]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) tile[r][v] += row * columns[v];
+      }
     }
   }
 }
