@@ -94,7 +94,7 @@ def test_code_of_a_page_runs(page, tmp_path):
 
 
 def commands(start: str) -> list[tuple[str, str]]:
-    """(page, line) of every command of the pages' shell blocks that starts so; a backslash joins lines as in a shell."""
+    """(page, line) of every command of the shell blocks that starts so; a backslash joins lines as in a shell."""
     return [
         (name(page), line.strip())
         for page in PAGES
