@@ -5,7 +5,8 @@ import torch
 
 from mamrl import train
 from mamrl.agents import build
-from mamrl.experiments import preset
+from mamrl.experiments import matrix_runs, preset
+from mamrl.experiments.registry import Options, figure
 from mamrl.render import adapted_pair, draw, rollout_positions, save_gif
 from mamrl.runs import load_run, meta_test
 from mamrl.teammates import load_teammates
@@ -38,6 +39,18 @@ def test_a_meta_agent_trains_and_is_tested_beside_its_teammates(algorithm, tmp_p
     assert test.rewards.shape == (1, 3, 6)
     assert torch.equal(test.rewards, test.peer_rewards)  # the reward is common
     assert "AUC" in test.table()
+
+
+def test_the_figure_shows_all_algorithms_beside_the_population(tmp_path, monkeypatch):
+    monkeypatch.setattr(matrix_runs, "preset", lambda name: preset(name).replace(**TINY))
+    verdict = figure("fig5d").reproduce(Options(tmp_path, seeds=2)).read_text()
+    assert "Meta-MAPG beside Meta-PG: gap of their intervals" in verdict
+    assert "The population's expertise (`expertise.png`)" in verdict
+    rows = [line.split(",") for line in (tmp_path / "fig5d" / "rewards.csv").read_text().splitlines()[1:]]
+    meta_trained = {"Meta-MAPG", "Meta-PG", "LOLA-DiCE", "REINFORCE"}
+    assert {row[0] for row in rows} == meta_trained | {"LOLA-DiCE from scratch", "REINFORCE from scratch"}
+    for picture in ("figure.png", "expertise.png"):
+        assert (tmp_path / "fig5d" / picture).stat().st_size > 1000
 
 
 def test_half_cheetah_has_no_tables():
