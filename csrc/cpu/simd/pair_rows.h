@@ -106,32 +106,37 @@ static void normalise_backward(T* d, const T* normed, const T* spread, const T* 
   }
 }
 
+// registers of a nonlinearity at a time: enough to overlap, few enough that AVX2's sixteen hold them
+constexpr int kOverlapped = 4;
+
 // gelu(x) = x s(g), g = sqrt(8/pi) (x + 0.044715 x^3), s the logistic function (Hendrycks and Gimpel 2016), in place,
 // with its derivative
 template <class T>
 static void gelu(T* y, T* slope, int64_t units) {
   constexpr T kScale = T(1.5957691216057308), kCubic = T(0.044715);
-  for (int64_t u = 0; u < units; ++u, y += kPairRows, slope += kPairRows) {
-    Row<T> x = load_row(y), gate;
-    MAMRL_EACH_VECTOR gate.v[v] = kScale * x.v[v] * (T(1) + kCubic * x.v[v] * x.v[v]);
-    sigmoids(gate.v);
-    Row<T> derivative;
-    MAMRL_EACH_VECTOR {
-      const Vec<T> value = x.v[v] * gate.v[v];
-      derivative.v[v] = gate.v[v] + value * (T(1) - gate.v[v]) * kScale * (T(1) + T(3) * kCubic * x.v[v] * x.v[v]);
-      x.v[v] = value;
+  for (int64_t i = 0; i < units * kPairRows; i += kOverlapped * kLanes<T>) {
+    Vec<T> gate[kOverlapped];
+    for (int v = 0; v < kOverlapped; ++v) {
+      const Vec<T> x = load(y + i + v * kLanes<T>);
+      gate[v] = kScale * x * (T(1) + kCubic * x * x);
     }
-    store_row(y, x);
-    store_row(slope, derivative);
+    sigmoids(gate);
+    for (int v = 0; v < kOverlapped; ++v) {
+      const int64_t at = i + v * kLanes<T>;
+      const Vec<T> x = load(y + at), value = x * gate[v];
+      store(slope + at, gate[v] + value * (T(1) - gate[v]) * kScale * (T(1) + T(3) * kCubic * x * x));
+      store(y + at, value);
+    }
   }
 }
 
 template <class T>
 static void tanh_rows(T* y, int64_t units) {
-  for (int64_t u = 0; u < units; ++u, y += kPairRows) {
-    Row<T> x = load_row(y);
-    tanhs(x.v);
-    store_row(y, x);
+  for (int64_t i = 0; i < units * kPairRows; i += kOverlapped * kLanes<T>) {
+    Vec<T> x[kOverlapped];
+    for (int v = 0; v < kOverlapped; ++v) x[v] = load(y + i + v * kLanes<T>);
+    tanhs(x);
+    for (int v = 0; v < kOverlapped; ++v) store(y + i + v * kLanes<T>, x[v]);
   }
 }
 

@@ -98,7 +98,7 @@ PRESETS: dict[str, Experiment] = {
         own_lr_lr=1e-4,
         chain_grad_clip=10.0,
         chains=4,
-        iterations=100,
+        iterations=150,
         validation_every=25,
     ),
 }
