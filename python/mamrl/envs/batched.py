@@ -124,6 +124,8 @@ class BatchedMatrixGame:
         self.device = torch.device(device)
         if backend == "numpy" and self.device.type != "cpu":
             raise ValueError(f"device is {device}, expected 'cpu' with the numpy backend")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device is '{device}', but torch sees no CUDA device")
         self._dtype = _INDEX_DTYPES[choose("index_dtype", index_dtype, _INDEX_DTYPES)]
         if index_dtype == "uint8" and self.game.num_states > 256:
             raise ValueError(f"index_dtype is 'uint8', expected 'int64': the game has {self.game.num_states} states")
