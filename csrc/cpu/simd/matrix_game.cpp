@@ -262,14 +262,32 @@ constexpr int64_t kMostStates = 256;
 // One policy that draws nothing is a list of actions.
 template <class T, class Index>
 MAMRL_FN void look_up_sure_actions(const TabularColumns<T, Index>& op, int64_t begin, int64_t end) {
-  Index sure[kMostStates];
+  Index sure[kMostStates] = {};
   for (int64_t s = 0; s < op.num_states; ++s) {
     sure[s] = static_cast<Index>(draw_weighted(op.probabilities + s * op.num_actions, op.num_actions, T(0)));
   }
   const Index* __restrict__ states = op.states;
   Index* __restrict__ actions = op.actions;
+  int64_t i = begin;
+#ifdef __AVX2__
+  // as many bytes as an instruction looks up at once
+  typedef uint8_t Bytes __attribute__((vector_size(16)));
+  constexpr int64_t kBytes = sizeof(Bytes);
+  if constexpr (sizeof(Index) == 1) {
+    if (op.num_states <= kBytes) {
+      Bytes table;
+      __builtin_memcpy(&table, sure, sizeof(table));
+      for (; i + kBytes <= end; i += kBytes) {
+        Bytes state;
+        __builtin_memcpy(&state, states + i, sizeof(state));
+        const Bytes action = __builtin_shuffle(table, state);
+        __builtin_memcpy(actions + i, &action, sizeof(action));
+      }
+    }
+  }
+#endif
 #pragma GCC unroll 8
-  for (int64_t i = begin; i < end; ++i) actions[i] = sure[states[i]];
+  for (; i < end; ++i) actions[i] = sure[states[i]];
 }
 
 template <class T, class Index>
