@@ -106,19 +106,16 @@ def test_mamrl_vector_of_one(benchmark, one_thread):
 
 
 @VECTOR
-def test_mamrl_vector_kernels(benchmark, one_thread):
-    """The two kernels that the step calls, and nothing around them."""
+def test_mamrl_vector_kernel(benchmark, one_thread):
+    """The kernel that the step calls, and nothing around it."""
     game = ipd().to(torch.float64)
     table = named_strategy("tit-for-tat", game, player=1).unsqueeze(0)
-    actions = torch.randint(2, (2, 1, 16384)).byte()
-    states, elapsed = actions[1, 0], torch.zeros(16384, dtype=torch.int32)
-    out = ops.GameSteps.empty(game.payoffs, actions, elapsed, "next-step")
-
-    def kernels():
-        ops.tabular_actions(table, states)
-        ops.matrix_game_steps(game.payoffs, actions, elapsed, LENGTH, "next-step", out)
-
-    benchmark(kernels)
+    actions, seen = torch.randint(2, (2, 16384))
+    states, elapsed = actions.byte(), torch.zeros(16384, dtype=torch.int32)
+    joint = torch.zeros(2, 1, 16384, dtype=torch.uint8)
+    out = ops.GameSteps.empty(game.payoffs, joint, elapsed, "next-step")
+    given = (game.payoffs, table, None, None, None, actions, states, elapsed, LENGTH, "next-step", joint, out, seen)
+    benchmark(ops.matrix_game_turn, *given)
 
 
 @VECTOR

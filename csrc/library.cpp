@@ -73,6 +73,12 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
   m.def(
       "tabular_actions(Tensor probabilities, Tensor states, Tensor? rows, Tensor? seeds, Tensor? clocks, int player) "
       "-> Tensor");
+  // both: a step of two players, the second one's actions drawn; the first one's come as int64, as does what it sees
+  m.def(
+      "matrix_game_turn(Tensor payoffs, Tensor probabilities, Tensor? rows, Tensor? seeds, Tensor? clocks, "
+      "Tensor actions, Tensor states_before, Tensor elapsed, int episode_length, str autoreset, Tensor(a!) joint, "
+      "Tensor(b!) states, Tensor(c!) final_states, Tensor(d!) rewards, Tensor(e!) truncations, "
+      "Tensor(f!) elapsed_after, Tensor(g!) seen) -> ()");
 
   // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss ----
   m.def(

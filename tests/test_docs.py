@@ -122,3 +122,37 @@ def test_command_of_a_page_parses(page, line, capsys):
 def test_target_of_a_page_exists(page, line):
     target = shlex.split(line, comments=True)[1]
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"{page}: {line}"
+
+
+def cells(row: str) -> int:
+    """Of a row of a table; a bar in code or after a backslash is no border."""
+    return len(re.findall(r"\|", re.sub(r"`[^`]*`|\\\|", "", row))) - 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_rows_of_a_table_have_as_many_cells_as_its_head(page):
+    fenced = {block.line + i for block in blocks(page) for i in range(len(block.lines))}
+    head = 0
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        if not line.startswith("|") or number in fenced:
+            head = 0
+            continue
+        head = head or cells(line)
+        assert cells(line) == head, f"{name(page)}:{number}: {cells(line)} cells, expected {head}"
+
+
+def test_the_reference_has_every_public_module():
+    package = ROOT / "python" / "mamrl"
+    told = [
+        path
+        for page in (ROOT / "docs" / "reference").glob("*.md")
+        for path in re.findall(r"::: ([\w.]+)\n( +.*)?", page.read_text())
+    ]
+    alone = {path for path, options in told}
+    whole = {path for path, options in told if "show_submodules: true" in options}
+    for file in package.rglob("*.py"):
+        module = ".".join(file.relative_to(package.parent).with_suffix("").parts)
+        # the command line tells of itself, and errors is what the others' checks are made of
+        if re.search(r"\._|^mamrl\.(cli|errors)\b", module):
+            continue
+        assert module in alone or module.rpartition(".")[0] in whole, f"docs/reference/ does not have {module}"

@@ -40,6 +40,8 @@ inline std::string dtype_text(ScalarType type) {
       return "torch.int64";
     case ScalarType::Int:
       return "torch.int32";
+    case ScalarType::Byte:
+      return "torch.uint8";
     case ScalarType::Bool:
       return "torch.bool";
     default:

@@ -162,8 +162,10 @@ void matrix_game_steps(const Tensor& payoffs_, const Tensor& actions_, const Ten
   });
 }
 
-Tensor tabular_actions(const Tensor& probabilities_, const Tensor& states_, const std::optional<Tensor>& rows_,
-                       const std::optional<Tensor>& seeds_, const std::optional<Tensor>& clocks_, int64_t player) {
+// actions: memory for the results, as the states
+void draw_tabular_actions(const Tensor& probabilities_, const Tensor& states_, const std::optional<Tensor>& rows_,
+                          const std::optional<Tensor>& seeds_, const std::optional<Tensor>& clocks_, int64_t player,
+                          void* actions) {
   const Tensor probabilities = row_major(probabilities_), states = row_major(states_);
   const auto rows = row_major(rows_), seeds = row_major(seeds_), clocks = row_major(clocks_);
   check_floating("probabilities", probabilities);
@@ -180,7 +182,6 @@ Tensor tabular_actions(const Tensor& probabilities_, const Tensor& states_, cons
     check_dtype(name, **tensor, ScalarType::Long, "an index");
     check_shape(name, **tensor, {states.size(0)});
   }
-  const Tensor actions = empty_row_major(states);
   dispatch_floating(probabilities, [&]<class T>() {
     dispatch_index(states, [&]<class Index>() {
       TabularColumns<T, Index> op{};
@@ -194,13 +195,59 @@ Tensor tabular_actions(const Tensor& probabilities_, const Tensor& states_, cons
       op.rows = data_or_null<int64_t>(rows);
       op.seeds = data_or_null<int64_t>(seeds);
       op.clocks = data_or_null<int64_t>(clocks);
-      op.actions = actions.mutable_data_ptr<Index>();
+      op.actions = static_cast<Index*>(actions);
       if (run(op)) return;
       check_below<Index>("states", states, probabilities.size(1));
       if (rows) check_below<int64_t>("rows", *rows, probabilities.size(0));
     });
   });
+}
+
+Tensor tabular_actions(const Tensor& probabilities, const Tensor& states, const std::optional<Tensor>& rows,
+                       const std::optional<Tensor>& seeds, const std::optional<Tensor>& clocks, int64_t player) {
+  check_index_dtype("states", states);
+  const Tensor actions = empty_row_major(states);
+  draw_tabular_actions(probabilities, states, rows, seeds, clocks, player, actions.mutable_data_ptr());
   return actions;
+}
+
+// The first player's actions come wide, and so goes what it sees; between, everything is a byte.
+void matrix_game_turn(const Tensor& payoffs, const Tensor& probabilities, const std::optional<Tensor>& rows,
+                      const std::optional<Tensor>& seeds, const std::optional<Tensor>& clocks, const Tensor& actions_,
+                      const Tensor& states_before, const Tensor& elapsed, int64_t length, std::string autoreset,
+                      Tensor joint, Tensor states, Tensor final_states, Tensor rewards, Tensor truncations,
+                      Tensor after, Tensor seen) {
+  const Tensor actions = row_major(actions_);
+  MAMRL_CHECK(payoffs.dim() == 3 && payoffs.size(0) == 2, "payoffs has shape ", shape_text(payoffs),
+              ", expected (2, A_1, A_2)");
+  MAMRL_CHECK(actions.dim() == 1, "actions has shape ", shape_text(actions), ", expected (E,)");
+  check_dtype("actions", actions, ScalarType::Long, "an index");
+  const int64_t columns = actions.size(0), count = payoffs.size(1);
+  check_dtype("states_before", states_before, ScalarType::Byte, "small states");
+  check_shape("states_before", states_before, {columns});
+  MAMRL_CHECK(probabilities.dim() == 3 && probabilities.size(2) == payoffs.size(2), "probabilities has shape ",
+              shape_text(probabilities), ", expected (R, S, ", payoffs.size(2), ")");
+  check_output("joint", joint, ScalarType::Byte, {2, 1, columns});
+  check_output("seen", seen, ScalarType::Long, {columns});
+
+  const int64_t* given = actions.const_data_ptr<int64_t>();
+  uint8_t* own = joint.mutable_data_ptr<uint8_t>();
+  int64_t signs = 0;
+  for (int64_t env = 0; env < columns; ++env) {
+    signs |= outside(given[env], count);
+    own[env] = static_cast<uint8_t>(given[env]);
+  }
+  if (signs < 0) {
+    const int64_t first = first_outside(given, columns, count);
+    MAMRL_CHECK(false, "actions holds ", given[first], " in environment ", first, ", expected at least 0 and below ",
+                count);
+  }
+  draw_tabular_actions(probabilities, states_before, rows, seeds, clocks, 1, own + columns);
+  matrix_game_steps(payoffs, joint, elapsed, length, std::move(autoreset), states, final_states, rewards, truncations,
+                    after);
+  const uint8_t* reached = states.const_data_ptr<uint8_t>();
+  int64_t* wide = seen.mutable_data_ptr<int64_t>();
+  for (int64_t env = 0; env < columns; ++env) wide[env] = reached[env];
 }
 
 }  // namespace
@@ -209,4 +256,5 @@ Tensor tabular_actions(const Tensor& probabilities_, const Tensor& states_, cons
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("matrix_game_steps", TORCH_BOX(&mamrl::matrix_game_steps));
   m.impl("tabular_actions", TORCH_BOX(&mamrl::tabular_actions));
+  m.impl("matrix_game_turn", TORCH_BOX(&mamrl::matrix_game_turn));
 }

@@ -357,6 +357,23 @@ def matrix_game_steps(
     return states.to(actions.dtype), final_states.to(actions.dtype), rewards, truncations, elapsed
 
 
+def matrix_game_turn(
+    payoffs: Tensor,
+    probabilities: Tensor,
+    rows: Tensor | None,
+    seeds: Tensor | None,
+    clocks: Tensor | None,
+    actions: Tensor,
+    states: Tensor,
+    elapsed: Tensor,
+    episode_length: int,
+    autoreset: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """A step of two players, the first one's actions (E,) given and the second one's drawn at its states (E,)."""
+    joint = torch.stack([actions.to(states.dtype), tabular_actions(probabilities, states, rows, seeds, clocks, 1)])
+    return matrix_game_steps(payoffs, joint.unsqueeze(1), elapsed, episode_length, autoreset)
+
+
 def tabular_actions(
     probabilities: Tensor,
     states: Tensor,

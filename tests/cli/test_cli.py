@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 import stat
 
 import pytest
 
 from mamrl.cli import COMMANDS, main
+from mamrl.meta import ALGORITHMS
+from mamrl.shaping.named import RULES
 
 TINY = ["--set", "num_trajectories=4", "--set", "horizon=10", "--set", "chain_length=2", "--iterations", "2", "--quiet"]
 
@@ -31,6 +34,14 @@ def test_every_command_has_help(command, capsys):
         main([command, "--help"])
     assert stop.value.code == 0
     assert len(capsys.readouterr().out) > 200
+
+
+def test_help_names_every_algorithm_and_rule(capsys):
+    for command, names in (("train", ALGORITHMS), ("shape", RULES)):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        told = re.sub(r"-\n +", "-", capsys.readouterr().out)
+        assert not [name for name in names if not re.search(rf"\b{name}\b", told)]
 
 
 def test_train_test_plot_from_the_shell(tmp_path, capsys):

@@ -164,6 +164,12 @@ def test_bad_settings_are_named(settings, error, message):
         batched(**({"game": "ipd", "num_envs": 3} | settings))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="device is 'cuda', but torch sees no CUDA device"):
+        batched("ipd", 3, device="cuda")
+
+
 @pytest.mark.parametrize(
     ("actions", "error", "message"),
     [

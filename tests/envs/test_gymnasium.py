@@ -257,6 +257,18 @@ def test_bad_continuous_actions_are_named(actions, error, message):
         env.step(actions)
 
 
+@pytest.mark.parametrize(
+    ("env_id", "action", "shapes"),
+    [("mamrl/IPD-v0", [0, 1], r"\(2,\), expected \(\)"), (CHEETAH, 0.5, r"\(\), expected \(6,\)")],
+)
+def test_an_action_of_a_single_environment_is_not_told_of_batches(env_id, action, shapes):
+    need_mujoco(env_id)
+    env = gymnasium.make(env_id).unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=f"action has shape {shapes}"):
+        env.step(action)
+
+
 @pytest.mark.parametrize("env_id", ["mamrl/IPD-v0", CHEETAH])
 def test_use_before_reset_and_after_close_is_an_error(env_id):
     need_mujoco(env_id)
@@ -288,6 +300,8 @@ def test_use_before_reset_and_after_close_is_an_error(env_id):
         ),
         ({"options": {"reset_mask": np.array([True])}}, ValueError, r"has shape \(1,\), expected \(2,\)"),
         ({"options": {"reset_mask": np.array([False] * 2)}}, ValueError, "chooses no environment"),
+        ({"options": [True]}, TypeError, "options is list, expected a dict, such as {'reset_mask': mask}"),
+        ({"seed": 1.5}, TypeError, "seed is float, expected an integer, or a list of one for each environment"),
         ({"seed": [1, 2, 3]}, ValueError, "got 3 seeds, expected one, or 2"),
         ({"seed": [1, "2"]}, TypeError, "seed 1 is str, expected an integer"),
         ({"seed": [1, -2]}, ValueError, "seed 1 is -2, expected 0 to"),

@@ -8,6 +8,7 @@ from mamrl.ops.matrix_game import AUTORESETS, _actions_in_torch, _steps_in_torch
 
 STEPS = torch.ops.mamrl.matrix_game_steps.default
 ACTIONS = torch.ops.mamrl.tabular_actions.default
+TURN = torch.ops.mamrl.matrix_game_turn.default
 INDEX_DTYPES = (torch.int64, torch.uint8)
 # one player, two with two actions, two with differently many, three
 SHAPES = [(3,), (2, 2), (3, 2), (3, 3), (2, 3, 2)]
@@ -58,6 +59,65 @@ def test_every_level_computes_the_same(level, counts):
             steps, actions = ops.matrix_game_steps(*case), ops.tabular_actions(*drawn)
         assert_same(steps, reference.matrix_game_steps(*case))
         assert torch.equal(actions, reference.tabular_actions(*drawn))
+
+
+def turn_example(counts=(2, 2), envs=1300, rows=3, autoreset="next-step"):
+    """What the twin takes, and memory for the results; the second player draws from tables of its own."""
+    generator = torch.Generator().manual_seed(6)
+    payoffs = payoffs_of(counts, torch.float64)
+    states = 1 + counts[0] * counts[1]
+    probabilities = torch.rand(rows, states, counts[1], generator=generator)
+    seeds, clocks = torch.randint(2**62, (2, envs), generator=generator)
+    which = torch.randint(rows, (envs,), generator=generator)
+    actions = torch.randint(counts[0], (envs,), generator=generator)
+    standing = torch.randint(states, (envs,), generator=generator).byte()
+    elapsed = torch.randint(4, (envs,), generator=generator).int()
+    joint = torch.zeros(2, 1, envs, dtype=torch.uint8)
+    out = ops.GameSteps.empty(payoffs, joint, elapsed, autoreset)
+    seen = torch.zeros(envs, dtype=torch.int64)
+    return [payoffs, probabilities, which, seeds, clocks, actions, standing, elapsed, 4, autoreset], [joint, out, seen]
+
+
+@pytest.mark.parametrize("level", simd_levels())
+@pytest.mark.parametrize("autoreset", ["next-step", "same-step"])
+@pytest.mark.parametrize("counts", [(2, 2), (3, 2), (3, 3)])
+def test_a_turn_is_the_opponents_draw_and_a_step(counts, autoreset, level):
+    case, memory = turn_example(counts, autoreset=autoreset)
+    with simd_level(level):
+        ops.matrix_game_turn(*case, *memory)
+    assert_same(memory[1], reference.matrix_game_turn(*case))
+    assert torch.equal(memory[2], memory[1].states[0, 0].long())
+
+
+@pytest.mark.parametrize("level", simd_levels())
+@pytest.mark.parametrize("states", [5, 16, 17, 200])
+def test_a_policy_that_is_sure_is_looked_up_at_every_level(states, level):
+    sure = torch.eye(3)[torch.randint(3, (1, states), generator=torch.Generator().manual_seed(7))]
+    standing = torch.arange(1001).remainder(states)
+    for index in INDEX_DTYPES:
+        with simd_level(level):
+            assert torch.equal(ops.tabular_actions(sure, standing.to(index)).long(), sure[0].argmax(-1)[standing])
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "message"),
+    [
+        (0, torch.zeros(2, 3), r"payoffs has shape \(2, 3\), expected \(2, A_1, A_2\)"),
+        (1, torch.rand(1, 5, 3), r"probabilities has shape \(1, 5, 3\), expected \(R, S, 2\)"),
+        (2, torch.full((67,), 3), "rows holds 3, expected at least 0 and below 3"),
+        (5, torch.full((67,), 2), "actions holds 2 in environment 0, expected at least 0 and below 2"),
+        (5, torch.full((67,), -(2**40)), "actions holds -1099511627776 in environment 0"),
+        (5, torch.zeros(67).byte(), "actions is torch.uint8, expected torch.int64"),
+        (6, torch.zeros(67).long(), "states_before is torch.int64, expected torch.uint8"),
+        (6, torch.full((67,), 5).byte(), "states holds 5, expected at least 0 and below 5"),
+        (6, torch.zeros(66).byte(), r"states_before has shape"),
+    ],
+)
+def test_wrong_arguments_of_a_turn_are_named(place, wrong, message):
+    case, memory = turn_example(envs=67)
+    case[place] = wrong
+    with pytest.raises((TypeError, ValueError), match=message):
+        ops.matrix_game_turn(*case, *memory)
 
 
 def test_many_steps_in_one_call_are_many_calls():
@@ -118,6 +178,8 @@ def test_registrations_hold():
     out = ops.GameSteps.empty(payoffs, actions, elapsed, "same-step")
     check_registration(STEPS, payoffs, actions, elapsed, 4, "same-step", *out)
     states, seeds = torch.tensor([0, 4, 2]), torch.tensor([1, 2, 3])
+    case, (joint, turn, seen) = turn_example(envs=3)
+    check_registration(TURN, *case, joint, *turn, seen)
     check_registration(ACTIONS, torch.rand(3, 5, 2), states, seeds - 1, seeds, seeds, 0)
 
 

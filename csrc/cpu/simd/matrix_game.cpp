@@ -1,4 +1,6 @@
 // Matrix games as environments: a row of the block's environments at a time, all of time while the block is in L1.
+#include <type_traits>
+
 #include "common/matrix_game.h"
 #include "common/philox.h"
 #include "common/table.h"
@@ -20,12 +22,75 @@ MAMRL_FN bool row_in_range(const Index* __restrict__ actions, int64_t count, int
   }
 }
 
-// kPlayers is 0 where it is known only at run time. Two players with two actions choose among four payoffs in
-// registers, others read theirs from memory.
-template <int64_t kPlayers, bool kTwoByTwo, class T, class Index>
-MAMRL_FN void play_row(const GameColumns<T, Index>& op, int64_t first, int64_t count) {
+// The actions of two players with two each, and the states that follow; whether all were in range.
+template <class T, class Index>
+MAMRL_FN bool two_by_two_states(const GameColumns<T, Index>& op, int64_t first, int64_t count) {
+  using Unsigned = std::make_unsigned_t<Index>;
+  const int64_t stride = op.horizon * op.columns;
+  const Index* __restrict__ actions = op.actions + first;
+  const Index* __restrict__ others = actions + stride;
+  Index* __restrict__ states = op.states + first;
+  Index* __restrict__ others_states = states + stride;
+  Unsigned seen = 0;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const Unsigned own = static_cast<Unsigned>(actions[i]), other = static_cast<Unsigned>(others[i]);
+    seen |= own | other;
+    states[i] = static_cast<Index>(own + own + other + 1);
+    others_states[i] = static_cast<Index>(other + other + own + 1);
+  }
+  return seen < 2;
+}
+
+// Their rewards, both players' by the first one's states: four payoffs fit a register, where a permutation looks up as
+// many of them as it has lanes.
+template <class T, class Index>
+MAMRL_FN void two_by_two_rewards(const GameColumns<T, Index>& op, int64_t first, int64_t count) {
+  const int64_t stride = op.horizon * op.columns;
+  const Index* __restrict__ states = op.states + first;
+  T* __restrict__ rewards = op.rewards + first;
+  T* __restrict__ others_rewards = rewards + stride;
+  const T *payoffs = op.payoffs, *others_payoffs = payoffs + 4;
+  int64_t i = 0;
+#ifdef __AVX2__
+  using Lane = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  constexpr int64_t kAtOnce = 64;
+  // states begin at 1, and a permutation takes them modulo its lanes
+  Vec<T> table, others_table;
+  for (int64_t lane = 0; lane < kLanes<T>; ++lane) {
+    table[lane] = payoffs[(lane + 3) % 4];
+    others_table[lane] = others_payoffs[(lane + 3) % 4];
+  }
+  for (; i + kAtOnce <= count; i += kAtOnce) {
+    Lane lanes[kAtOnce];
+    for (int64_t k = 0; k < kAtOnce; ++k) lanes[k] = static_cast<Lane>(states[i + k]);
+    for (int64_t k = 0; k < kAtOnce; k += kLanes<T>) {
+      const Vec<Lane> state = load(lanes + k);
+      store(rewards + i + k, Vec<T>(__builtin_shuffle(table, state)));
+      store(others_rewards + i + k, Vec<T>(__builtin_shuffle(others_table, state)));
+    }
+  }
+#endif
+  const T cc = payoffs[0], cd = payoffs[1], dc = payoffs[2], dd = payoffs[3];
+  const T other_cc = others_payoffs[0], other_cd = others_payoffs[1], other_dc = others_payoffs[2],
+          other_dd = others_payoffs[3];
+#pragma GCC ivdep
+  for (; i < count; ++i) {
+    const Index state = states[i];
+    const bool defects = state > 2, other_defects = state == 2 || state == 4;
+    rewards[i] = defects ? (other_defects ? dd : dc) : (other_defects ? cd : cc);
+    others_rewards[i] = defects ? (other_defects ? other_dd : other_dc) : (other_defects ? other_cd : other_cc);
+  }
+}
+
+// Any other game reads its payoffs from memory. kPlayers is 0 where it is known only at run time.
+template <int64_t kPlayers, class T, class Index>
+MAMRL_FN bool play_row(const GameColumns<T, Index>& op, int64_t first, int64_t count) {
   const int64_t players = kPlayers ? kPlayers : op.players, stride = op.horizon * op.columns;
   const Index* __restrict__ actions = op.actions + first;
+  for (int64_t p = 0; p < players; ++p) {
+    if (!row_in_range(actions + p * stride, op.action_counts[p], 0, count)) return false;
+  }
   for (int64_t p = 0; p < players; ++p) {
     Index* __restrict__ states = op.states + p * stride + first;
 #pragma GCC ivdep
@@ -34,38 +99,31 @@ MAMRL_FN void play_row(const GameColumns<T, Index>& op, int64_t first, int64_t c
   for (int64_t p = 0; p < players; ++p) {
     T* __restrict__ rewards = op.rewards + p * stride + first;
     const T* __restrict__ payoffs = op.payoffs + p * op.joint_actions;
-    if constexpr (kTwoByTwo) {
-      const T cc = payoffs[0], cd = payoffs[1], dc = payoffs[2], dd = payoffs[3];
-      const Index* __restrict__ other = actions + stride;
 #pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i) {
-        const T after_c = other[i] ? cd : cc, after_d = other[i] ? dd : dc;
-        rewards[i] = actions[i] ? after_d : after_c;
-      }
-    } else {
-#pragma GCC ivdep
-      for (int64_t i = 0; i < count; ++i) {
-        rewards[i] = payoffs[payoff_index(actions + i, stride, op.action_counts, players)];
-      }
+    for (int64_t i = 0; i < count; ++i) {
+      rewards[i] = payoffs[payoff_index(actions + i, stride, op.action_counts, players)];
     }
   }
+  return true;
 }
 
-// Environments whose episode had ended start the next one: what the row has played is not theirs.
+// Environments whose episode had ended start the next one: what the row has played is not theirs. Returns the largest
+// count of steps that is left.
 template <class T, class Index>
-MAMRL_FN void end_row_next_step(const GameColumns<T, Index>& op, int64_t row, int64_t begin, int64_t end) {
+MAMRL_FN int32_t end_row_next_step(const GameColumns<T, Index>& op, int64_t row, int64_t begin, int64_t end) {
   int32_t* __restrict__ elapsed = op.elapsed;
   bool* __restrict__ truncations = op.truncations + row;
   const int32_t length = op.length;
-  int32_t started = 0;
+  int32_t started = 0, most = 0;
 #pragma GCC ivdep
   for (int64_t i = begin; i < end; ++i) {
     const int32_t after = elapsed_next_step(elapsed[i], length);
     elapsed[i] = after;
     truncations[i] = after == length;
     started |= after == 0;
+    most = after > most ? after : most;
   }
-  if (!started) return;
+  if (!started) return most;
   for (int64_t p = 0; p < op.players; ++p) {
     const int64_t first = p * op.horizon * op.columns + row;
     for (int64_t i = begin; i < end; ++i) {
@@ -74,76 +132,97 @@ MAMRL_FN void end_row_next_step(const GameColumns<T, Index>& op, int64_t row, in
       op.rewards[first + i] = 0;
     }
   }
+  return most;
 }
 
-// Environments whose episode ends start the next one at once; final_states keeps what they reached.
+template <class T, class Index>
+MAMRL_FN void keep_final_states(const GameColumns<T, Index>& op, int64_t row, int64_t begin, int64_t end) {
+  for (int64_t p = 0; p < op.players; ++p) {
+    const int64_t first = p * op.horizon * op.columns + row + begin;
+    copy(op.final_states + first, op.states + first, end - begin);
+  }
+}
+
+// Environments whose episode ends start the next one at once; final_states keeps what they reached. Returns the largest
+// count of steps that is left.
 template <bool kAutoreset, class T, class Index>
-MAMRL_FN void end_row(const GameColumns<T, Index>& op, int64_t row, int64_t begin, int64_t end) {
+MAMRL_FN int32_t end_row(const GameColumns<T, Index>& op, int64_t row, int64_t begin, int64_t end) {
   int32_t* __restrict__ elapsed = op.elapsed;
   bool* __restrict__ truncations = op.truncations + row;
   const int32_t length = op.length;
-  int32_t ended = 0;
+  int32_t ended = 0, most = 0;
 #pragma GCC ivdep
   for (int64_t i = begin; i < end; ++i) {
     const int32_t after = elapsed[i] + 1;
     const bool truncated = after == length;
+    const int32_t left = kAutoreset && truncated ? 0 : after;
     truncations[i] = truncated;
-    elapsed[i] = kAutoreset && truncated ? 0 : after;
+    elapsed[i] = left;
     ended |= truncated;
+    most = left > most ? left : most;
   }
-  if (!kAutoreset) return;
+  if (!kAutoreset) return most;
+  keep_final_states(op, row, begin, end);
+  if (!ended) return most;
   for (int64_t p = 0; p < op.players; ++p) {
     const int64_t first = p * op.horizon * op.columns + row;
-    copy(op.final_states + first + begin, op.states + first + begin, end - begin);
-    if (!ended) continue;
     for (int64_t i = begin; i < end; ++i) {
       if (truncations[i]) op.states[first + i] = 0;
     }
   }
+  return most;
 }
 
-// Whether every environment of the block may take the steps asked for.
+// The largest count of steps in the block, or -1 where an environment may not take the steps asked for.
 template <class T, class Index>
-MAMRL_FN bool elapsed_in_range(const GameColumns<T, Index>& op, int64_t begin, int64_t end) {
-  const int32_t most = static_cast<int32_t>(op.most_elapsed());
-  int32_t signs = 0;
-  for (int64_t i = begin; i < end; ++i) signs |= op.elapsed[i] | (most - op.elapsed[i]);
-  return signs >= 0;
+MAMRL_FN int32_t most_elapsed_in(const GameColumns<T, Index>& op, int64_t begin, int64_t end) {
+  const int32_t* __restrict__ elapsed = op.elapsed;
+  int32_t signs = 0, most = 0;
+  for (int64_t i = begin; i < end; ++i) {
+    signs |= elapsed[i];
+    most = elapsed[i] > most ? elapsed[i] : most;
+  }
+  return signs < 0 || most > op.most_elapsed() ? -1 : most;
+}
+
+template <class T, class Index>
+MAMRL_FN void advance_elapsed(const GameColumns<T, Index>& op, int32_t steps, int64_t begin, int64_t end) {
+  int32_t* __restrict__ elapsed = op.elapsed;
+  for (int64_t i = begin; i < end; ++i) elapsed[i] += steps;
 }
 
 template <class T, class Index>
 bool game_steps(const GameColumns<T, Index>& op, int64_t begin, int64_t end) {
   const bool two = op.players == 2, two_by_two = two && op.action_counts[0] == 2 && op.action_counts[1] == 2;
-  if (!elapsed_in_range(op, begin, end)) return false;
+  int32_t most = most_elapsed_in(op, begin, end);
+  if (most < 0) return false;
+  // steps that no environment of the block has counted yet: each counts where an episode may end, and at the end
+  int32_t uncounted = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
-    const int64_t row = t * op.columns;
-    for (int64_t p = 0; p < op.players; ++p) {
-      const Index* actions = op.actions + p * op.horizon * op.columns + row;
-      if (!row_in_range(actions, op.action_counts[p], begin, end)) return false;
-    }
+    const int64_t row = t * op.columns, first = row + begin, count = end - begin;
     if (two_by_two) {
-      play_row<2, true>(op, row + begin, end - begin);
-    } else if (two) {
-      play_row<2, false>(op, row + begin, end - begin);
-    } else {
-      play_row<0, false>(op, row + begin, end - begin);
+      if (!two_by_two_states(op, first, count)) return false;
+      two_by_two_rewards(op, first, count);
+    } else if (!(two ? play_row<2>(op, first, count) : play_row<0>(op, first, count))) {
+      return false;
     }
-    if (op.length == 0) {
-      fill_zero(op.truncations + row + begin, end - begin);
-      if (op.final_states) {
-        for (int64_t p = 0; p < op.players; ++p) {
-          const int64_t first = p * op.horizon * op.columns + row + begin;
-          copy(op.final_states + first, op.states + first, end - begin);
-        }
-      }
-    } else if (op.autoreset == Autoreset::kNextStep) {
-      end_row_next_step(op, row, begin, end);
+    if (op.length == 0 || most + uncounted + 1 < op.length) {
+      fill_zero(op.truncations + first, count);
+      if (op.final_states) keep_final_states(op, row, begin, end);
+      if (op.length) ++uncounted;
+      continue;
+    }
+    if (uncounted) advance_elapsed(op, uncounted, begin, end);
+    uncounted = 0;
+    if (op.autoreset == Autoreset::kNextStep) {
+      most = end_row_next_step(op, row, begin, end);
     } else if (op.autoreset == Autoreset::kSameStep) {
-      end_row<true>(op, row, begin, end);
+      most = end_row<true>(op, row, begin, end);
     } else {
-      end_row<false>(op, row, begin, end);
+      most = end_row<false>(op, row, begin, end);
     }
   }
+  if (uncounted) advance_elapsed(op, uncounted, begin, end);
   return true;
 }
 
@@ -183,14 +262,32 @@ constexpr int64_t kMostStates = 256;
 // One policy that draws nothing is a list of actions.
 template <class T, class Index>
 MAMRL_FN void look_up_sure_actions(const TabularColumns<T, Index>& op, int64_t begin, int64_t end) {
-  Index sure[kMostStates];
+  Index sure[kMostStates] = {};
   for (int64_t s = 0; s < op.num_states; ++s) {
     sure[s] = static_cast<Index>(draw_weighted(op.probabilities + s * op.num_actions, op.num_actions, T(0)));
   }
   const Index* __restrict__ states = op.states;
   Index* __restrict__ actions = op.actions;
+  int64_t i = begin;
+#ifdef __AVX2__
+  // as many bytes as an instruction looks up at once
+  typedef uint8_t Bytes __attribute__((vector_size(16)));
+  constexpr int64_t kBytes = sizeof(Bytes);
+  if constexpr (sizeof(Index) == 1) {
+    if (op.num_states <= kBytes) {
+      Bytes table;
+      __builtin_memcpy(&table, sure, sizeof(table));
+      for (; i + kBytes <= end; i += kBytes) {
+        Bytes state;
+        __builtin_memcpy(&state, states + i, sizeof(state));
+        const Bytes action = __builtin_shuffle(table, state);
+        __builtin_memcpy(actions + i, &action, sizeof(action));
+      }
+    }
+  }
+#endif
 #pragma GCC unroll 8
-  for (int64_t i = begin; i < end; ++i) actions[i] = sure[states[i]];
+  for (; i < end; ++i) actions[i] = sure[states[i]];
 }
 
 template <class T, class Index>

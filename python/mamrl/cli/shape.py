@@ -18,7 +18,14 @@ def add_parser(subparsers: Any) -> None:
         epilog="Example: mamrl shape ipd --rules lola-taylor naive --step-size 25 --extrapolation 25 --pairs 1024",
     )
     parser.add_argument("game", help="ipd, matching-pennies, chicken, stag-hunt, logistic, tandem or zero-sum")
-    parser.add_argument("--rules", nargs="+", default=["naive"], metavar="RULE", help="one for both, or one a player")
+    parser.add_argument(
+        "--rules",
+        nargs="+",
+        default=["naive"],
+        metavar="RULE",
+        help="one for both, or one a player: naive (default), lookahead, lola, lola-taylor, hola, sos, consensus or "
+        "symplectic",
+    )
     parser.add_argument("--pairs", type=int, default=256, help="pairs of policies from N(0, 1) (default 256)")
     parser.add_argument("--steps", type=int, default=300, help="of learning (default 300)")
     parser.add_argument("--step-size", type=float, default=1.0, help="of each step (default 1)")

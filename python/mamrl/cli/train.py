@@ -28,7 +28,9 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("preset", nargs="?", help="a named experiment, see --list")
-    parser.add_argument("--algorithm", help="meta-mapg, meta-pg, reinforce or an ablation")
+    parser.add_argument(
+        "--algorithm", help="meta-mapg, meta-pg, meta-mapg-without-own, meta-mapg-without-peer, reinforce or lola-dice"
+    )
     parser.add_argument("--estimator", help="published, expected or sampled; docs/estimators.md explains them")
     parser.add_argument("--iterations", type=int, help="meta-gradient steps")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")

@@ -89,6 +89,9 @@ class BatchedMatrixGame:
         game: the game, its payoffs on the device.
         num_envs: E.
         num_agents: n.
+        payoffs: (n, A_1, ..., A_n) on the device.
+        elapsed: (E,) int32, the steps of each environment's episode.
+        states: (n, E), where each agent stands; None before the first reset.
 
     Raises:
         TypeError: sizes that are no integers, or payoffs that are no numbers.
@@ -124,14 +127,16 @@ class BatchedMatrixGame:
         self.device = torch.device(device)
         if backend == "numpy" and self.device.type != "cpu":
             raise ValueError(f"device is {device}, expected 'cpu' with the numpy backend")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device is '{device}', but torch sees no CUDA device")
         self._dtype = _INDEX_DTYPES[choose("index_dtype", index_dtype, _INDEX_DTYPES)]
         if index_dtype == "uint8" and self.game.num_states > 256:
             raise ValueError(f"index_dtype is 'uint8', expected 'int64': the game has {self.game.num_states} states")
-        self._payoffs = self.game.payoffs.to(self.device)
-        self._one_hot = torch.eye(self.game.num_states, dtype=self._payoffs.dtype, device=self.device)
-        self._elapsed = torch.zeros(num_envs, dtype=torch.int32, device=self.device)
+        self.payoffs = self.game.payoffs.to(self.device)
+        self._one_hot = torch.eye(self.game.num_states, dtype=self.payoffs.dtype, device=self.device)
+        self.elapsed = torch.zeros(num_envs, dtype=torch.int32, device=self.device)
         self._never = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._states: Tensor | None = None
+        self.states: Tensor | None = None
         self.copy = copy
         self._buffers: dict[int, list[ops.GameSteps]] = {}
         self._closed = False
@@ -154,14 +159,14 @@ class BatchedMatrixGame:
         self._check_open()
         starts = torch.zeros(self.num_agents, self.num_envs, dtype=self._dtype, device=self.device)
         if mask is None:
-            self._states, self._elapsed = starts, torch.zeros_like(self._elapsed)
+            self.states, self.elapsed = starts, torch.zeros_like(self.elapsed)
             return self._observe(starts), {}
         chosen = self._tensor("mask", mask, torch.bool, (self.num_envs,))
-        if self._states is None:
+        if self.states is None:
             raise ValueError("mask leaves environments without a start, expected the first reset to be of all")
-        self._states = torch.where(chosen, starts, self._states)
-        self._elapsed = torch.where(chosen, 0, self._elapsed)
-        return self._observe(self._states), {}
+        self.states = torch.where(chosen, starts, self.states)
+        self.elapsed = torch.where(chosen, 0, self.elapsed)
+        return self._observe(self.states), {}
 
     def step(self, actions: Array | Sequence[Array]) -> GameStep:
         """Plays one step of every environment.
@@ -210,21 +215,21 @@ class BatchedMatrixGame:
         self._closed = True
 
     def _advance(self, joint: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-        arguments = (self._payoffs, joint, self._elapsed, self.episode_length, self.autoreset)
+        arguments = (self.payoffs, joint, self.elapsed, self.episode_length, self.autoreset)
         horizon = joint.shape[1]
         if self.copy:
             result = ops.matrix_game_steps(*arguments)
         else:
             if horizon not in self._buffers:
-                memory = (self._payoffs, joint, self._elapsed, self.autoreset)
+                memory = (self.payoffs, joint, self.elapsed, self.autoreset)
                 self._buffers = {horizon: [ops.GameSteps.empty(*memory), ops.GameSteps.empty(*memory)]}
             result = ops.matrix_game_steps(*arguments, out=self._buffers[horizon][0])
             # turned only now: an error leaves what the last step gave
             self._buffers[horizon].reverse()
         if horizon:
             # of many steps only the last is kept: a view would hold the memory of all
-            self._states = result.states[:, -1] if horizon == 1 else result.states[:, -1].clone()
-            self._elapsed = result.elapsed
+            self.states = result.states[:, -1] if horizon == 1 else result.states[:, -1].clone()
+            self.elapsed = result.elapsed
         final_states = result.final_states if self.autoreset == "same-step" else None
         return result.states, final_states, result.rewards, result.truncations
 
@@ -272,7 +277,7 @@ class BatchedMatrixGame:
         self._check_started()
         if self.autoreset != "disabled" or not self.episode_length:
             return
-        most, env = self._elapsed.max(dim=0)
+        most, env = self.elapsed.max(dim=0)
         if int(most) + horizon > self.episode_length:
             raise ValueError(
                 f"environment {int(env)} has played {int(most)} of the {self.episode_length} steps of its episode, so "
@@ -281,7 +286,7 @@ class BatchedMatrixGame:
 
     def _check_started(self) -> None:
         self._check_open()
-        if self._states is None:
+        if self.states is None:
             raise RuntimeError("the environments have not been reset, call reset() before the first step")
 
 

@@ -59,8 +59,10 @@ def seeds_of(
     """
     if seed is None or isinstance(seed, int | np.integer):
         all_seeds: list[int | None] = [None if seed is None else int(seed) + i for i in range(num_envs)]
-    else:
+    elif isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
         all_seeds = list(seed)
+    else:
+        raise TypeError(f"seed is {type(seed).__name__}, expected an integer, or a list of one for each environment")
     if len(all_seeds) != num_envs:
         raise ValueError(f"got {len(all_seeds)} seeds, expected one, or {num_envs}")
     chosen = []

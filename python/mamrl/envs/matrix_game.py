@@ -10,8 +10,9 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from mamrl.envs.batched import OBSERVATIONS, BatchedMatrixGame, GameStep, as_game
+from mamrl.envs.batched import OBSERVATIONS, BatchedMatrixGame, as_game
 from mamrl.envs.seats import opponents_of
+from mamrl.envs.turn import TurnPlayer
 from mamrl.envs.vector import AUTORESET_NAMES, BatchVectorEnv, SingleEnv, autoreset_mode_of
 from mamrl.errors import choose
 
@@ -75,6 +76,8 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         self._joint = torch.zeros_like(self._states)
         self._seats = list(zip(range(1, self.game.num_players), self._joint[1:], self._opponents, strict=True))
         self._own_actions = self._joint[0].numpy()
+        self._nothing = np.zeros(num_envs, bool)
+        self._turns = TurnPlayer.of(self._batch, self._opponents)
 
     def _begin(self, which: Tensor, mask: np.ndarray | None, afresh: bool) -> tuple[np.ndarray, dict[str, Any]]:
         self._states, _ = self._batch.reset(mask=None if mask is None else torch.from_numpy(mask))
@@ -83,13 +86,34 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         return self._observe(self._states), {}
 
     def _step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        given = self._checked(actions)
+        if self._turns is None:
+            final, rewards, truncations = self._play_apart(given)
+            seen = None
+        else:
+            turn = self._turns.play(given, self._states, self._draws)
+            self._states, final = turn.states, turn.final_states
+            rewards, truncations, seen = turn.rewards, turn.truncations, turn.seen
+            if self._random:
+                self._draws.advance(self._playing())
+        infos = self._begin_after(rewards[1:].T, final, truncations if truncations.any() else None)
+        return (
+            self._observe(self._states, seen),
+            self._own(rewards[0]),
+            self._own(self._nothing),
+            self._own(truncations),
+            infos,
+        )
+
+    def _play_apart(self, given: np.ndarray) -> tuple[Tensor | None, np.ndarray, np.ndarray]:
+        """A step with opponents of any kind: each is asked, then all is played, then each is told."""
         # everything of the agent's is checked before an opponent is asked, who may remember being asked
-        self._take(actions)
+        self._take(given)
         self._batch.check_can_step()
         for player, seat, other in self._seats:
             seat.copy_(other.act(self._states[player], self._draws))
         step = self._batch.step(self._joint)
-        playing = None if self._waiting is None else torch.from_numpy(~self._waiting)
+        playing = self._playing()
         truncations = step.truncations.numpy()
         ended = step.truncations if truncations.any() else None
         if self._random:
@@ -99,32 +123,26 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         for player, seat, other in self._seats:
             if other.learns:
                 other.observe(reached[player], seat, step.rewards[player], playing, ended)
-        rewards = step.rewards.numpy()
-        infos = self._begin_after(step, rewards[1:].T, ended)
-        return (
-            self._observe(self._states),
-            self._own(rewards[0]),
-            self._own(step.terminations.numpy()),
-            self._own(truncations),
-            infos,
-        )
+        return step.info.get("final_observations"), step.rewards.numpy(), truncations
 
-    def _begin_after(self, step: GameStep, theirs: np.ndarray, ended: Tensor | None) -> dict[str, Any]:
+    def _playing(self) -> Tensor | None:
+        """The environments that the step has played in, where it was not all of them."""
+        return None if self._waiting is None else torch.from_numpy(~self._waiting)
+
+    def _begin_after(self, theirs: np.ndarray, final: Tensor | None, ended: np.ndarray | None) -> dict[str, Any]:
         """Lets episodes begin as the mode has it, and tells what there is to know of the step."""
         about = {"opponent_rewards": self._own(theirs)}
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._begin_episodes(waiting)
             infos = self._masked(about, ~waiting)
-        elif ended is not None and self.autoreset_mode == AutoresetMode.SAME_STEP:
-            mask = ended.numpy()
-            self._begin_episodes(mask)
-            final = self._observe(step.info["final_observations"])
-            infos = self._masked(about, ~mask) | self._final(final, self._masked(about, mask), mask)
+        elif ended is not None and final is not None:
+            self._begin_episodes(ended)
+            infos = self._masked(about, ~ended) | self._final(self._observe(final), self._masked(about, ended), ended)
         else:
             infos = self._masked(about, None)
         if ended is not None and self.autoreset_mode == AutoresetMode.NEXT_STEP:
-            self._waiting = ended.numpy().copy()
+            self._waiting = ended.copy()
         return infos
 
     def _begin_episodes(self, mask: np.ndarray) -> None:
@@ -133,12 +151,15 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         for other in self._opponents:
             other.begin(which, self._draws, afresh=False)
 
-    def _take(self, actions: Any) -> None:
+    def _checked(self, actions: Any) -> np.ndarray:
         given = np.asarray(actions)
         if given.dtype.kind not in "iu":
             raise TypeError(f"actions are {given.dtype}, expected integers")
         if given.shape != (self.num_envs,):
             raise ValueError(f"actions have shape {given.shape}, expected ({self.num_envs},)")
+        return given
+
+    def _take(self, given: np.ndarray) -> None:
         count = self.game.action_counts[0]
         # a negative number is a large one without its sign
         if given.astype(np.int64, copy=False).view(np.uint64).max() >= count:
@@ -148,9 +169,11 @@ class MatrixGameVectorEnv(BatchVectorEnv):
             )
         self._own_actions[:] = given
 
-    def _observe(self, states: Tensor) -> np.ndarray:
-        own = states[0].numpy()
-        return self._rows[own] if self._one_hot else own.astype(np.int64, copy=self.copy)
+    def _observe(self, states: Tensor, seen: np.ndarray | None = None) -> np.ndarray:
+        """What the agent sees; ``seen`` are its states in int64, where they are there already."""
+        if self._one_hot:
+            return self._rows[states[0].numpy()]
+        return self._own(seen) if seen is not None else states[0].numpy().astype(np.int64, copy=self.copy)
 
 
 def make_single(**settings: Any) -> SingleEnv:

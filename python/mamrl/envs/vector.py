@@ -79,7 +79,7 @@ class BatchVectorEnv(VectorEnv):
             Observations of all environments, and infos of those that were reset.
 
         Raises:
-            TypeError: the mask is not a boolean array, or a seed is not an integer.
+            TypeError: the options are no dict, the mask is not a boolean array, or a seed is not an integer.
             ValueError: the mask has another shape, chooses nothing, or leaves out environments that never were reset;
                 or seeds are too few or out of range.
             RuntimeError: the environments are closed.
@@ -157,6 +157,8 @@ class BatchVectorEnv(VectorEnv):
 
 
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | None:
+    if not isinstance(options, dict | None):
+        raise TypeError(f"options is {type(options).__name__}, expected a dict, such as {{'reset_mask': mask}}")
     mask = (options or {}).get("reset_mask")
     if mask is None:
         return None
@@ -190,7 +192,10 @@ class SingleEnv(gymnasium.Env):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Plays one step; the errors are those of :meth:`BatchVectorEnv.step`."""
-        observations, rewards, terminations, truncations, infos = self._batch.step(np.asarray(action)[None])
+        given = np.asarray(action)
+        if given.shape != self.action_space.shape:
+            raise ValueError(f"action has shape {given.shape}, expected {self.action_space.shape}")
+        observations, rewards, terminations, truncations, infos = self._batch.step(given[None])
         return observations[0], float(rewards[0]), bool(terminations[0]), bool(truncations[0]), _single(infos)
 
     def close(self) -> None:

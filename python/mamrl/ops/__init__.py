@@ -4,7 +4,7 @@ from mamrl.ops.baseline import linear_baseline
 from mamrl.ops.dice import dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
-from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, tabular_actions
+from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, matrix_game_turn, tabular_actions
 from mamrl.ops.returns import discounted_returns
 from mamrl.ops.rollout import matrix_game_rollout
 from mamrl.ops.table import table_accumulate, table_lookup
@@ -22,6 +22,7 @@ __all__ = [
     "lstm_value",
     "matrix_game_rollout",
     "matrix_game_steps",
+    "matrix_game_turn",
     "table_accumulate",
     "table_lookup",
     "tabular_actions",

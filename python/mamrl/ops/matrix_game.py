@@ -13,8 +13,9 @@ from mamrl.reference import AUTORESETS
 
 _steps = torch.ops.mamrl.matrix_game_steps.default
 _actions = torch.ops.mamrl.tabular_actions.default
+_turn = torch.ops.mamrl.matrix_game_turn.default
 
-__all__ = ["AUTORESETS", "GameSteps", "matrix_game_steps", "tabular_actions"]
+__all__ = ["AUTORESETS", "GameSteps", "matrix_game_steps", "matrix_game_turn", "tabular_actions"]
 
 
 class GameSteps(NamedTuple):
@@ -114,6 +115,55 @@ def tabular_actions(
         ValueError: a shape is not as above, a state or a row is out of range, or one of seeds and clocks is missing.
     """
     return call(_actions, probabilities, states, rows, seeds, clocks, player)
+
+
+def matrix_game_turn(
+    payoffs: Tensor,
+    probabilities: Tensor,
+    rows: Tensor | None,
+    seeds: Tensor | None,
+    clocks: Tensor | None,
+    actions: Tensor,
+    states: Tensor,
+    elapsed: Tensor,
+    episode_length: int,
+    autoreset: str,
+    joint: Tensor,
+    out: GameSteps,
+    seen: Tensor,
+) -> GameSteps:
+    """:func:`tabular_actions` of the second player, then one step of :func:`matrix_game_steps`, in one call; CPU only.
+
+    Args:
+        payoffs: (2, A_1, A_2) float32 or float64, with at most 255 joint actions.
+        probabilities: (R, S, A_2), the second player's policies.
+        rows: (E,) int64, or None, as in :func:`tabular_actions`; so are ``seeds`` and ``clocks``.
+        seeds: (E,) int64, or None.
+        clocks: (E,) int64, or None.
+        actions: (E,) int64, the first player's.
+        states: (E,) uint8, where the second player stands.
+        elapsed: (E,) int32, as in :func:`matrix_game_steps`; so are ``episode_length`` and ``autoreset``.
+        episode_length: steps until truncation; 0 for never.
+        autoreset: one of :data:`AUTORESETS`.
+        joint: memory (2, 1, E) uint8 for both players' actions.
+        out: memory for the results, of ``joint`` as actions.
+        seen: memory (E,) int64 for the states that the first player sees after the step.
+
+    Returns:
+        ``out``, filled; after an error its contents, and those of ``joint`` and ``seen``, mean nothing.
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: as :func:`tabular_actions` and :func:`matrix_game_steps`.
+    """
+    given = (payoffs, probabilities, rows, seeds, clocks, actions, states, elapsed, episode_length, autoreset)
+    call(_turn, *given, joint, *out, seen)
+    return out
+
+
+@torch.library.register_fake("mamrl::matrix_game_turn")
+def _(payoffs: Tensor, *others: object) -> None:
+    return None
 
 
 @torch.library.register_fake("mamrl::matrix_game_steps")
