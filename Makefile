@@ -68,9 +68,12 @@ docs: $(VENV)/.requirements-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python; a module is replaced and not
-# overwritten, so that a process that has the old one mapped goes on with it
+# for work on the kernels: builds beside the sources, to be run with PYTHONPATH=python. An editable install would be
+# imported before them, so it goes (make test brings it back); a module is replaced and not overwritten, so that a
+# process that has the old one mapped goes on with it.
 inplace: $(DEPS)
+	$(BIN)/pip uninstall --quiet --disable-pip-version-check --yes mamrl
+	rm -f $(INSTALLED)
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cmake -G Ninja -S . -B build/inplace -DPython_EXECUTABLE=$(abspath $(BIN))/python \
 		-DMAMRL_EMULATE_CUDA=ON
 	$(BIN)/cmake --build build/inplace
