@@ -131,6 +131,17 @@ def test_replayed_iterations_are_the_iterations(kind, recorders, monkeypatch):
     assert_same(recorded, plain)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_graphs_replay_the_iteration(kind, monkeypatch):
+    recorded = learner("cuda", **KINDS[kind])
+    records = [recorded.step() for _ in range(8)]
+    monkeypatch.setattr(capture, "WARM_UP", 8)
+    plain = learner("cuda", **KINDS[kind])
+    assert records == [plain.step() for _ in range(8)]
+    assert_same(recorded, plain)
+
+
 def test_a_step_that_can_be_recorded_is_a_step(recorders):
     # Adam's rates are float32 numbers where it can be recorded, and Python's elsewhere
     recorded = learner(**KINDS["lstm"])
