@@ -9,7 +9,9 @@ OUT=${OUT:-runs/cuda}
 PYTHON=${PYTHON:-python3}
 WORK=build/cuda-session
 mkdir -p "$OUT" "$WORK"
-export PYTHONPATH=python:tests:tests/ops PYTHONUNBUFFERED=1 PATH=$PATH:/usr/local/cuda/bin
+export PYTHONPATH=python:tests:tests/ops PYTHONUNBUFFERED=1
+# nvcc, and the cmake and ninja of the python's own environment
+export PATH=$PATH:/usr/local/cuda/bin:$(dirname "$(command -v "$PYTHON")")
 log=$OUT/session.log
 failed=0
 
@@ -30,23 +32,23 @@ step() {
 # for this GPU's own architecture; what is built stays (remove python/mamrl/_C_cuda.so to build anew)
 build() {
   ls python/mamrl/_C_cuda*.so >/dev/null 2>&1 && return
-  step 280 configure cmake -G Ninja -S . -B build/cuda -DPython_EXECUTABLE="$(command -v "$PYTHON")" \
+  step 60 configure cmake -G Ninja -S . -B build/cuda -DPython_EXECUTABLE="$(command -v "$PYTHON")" \
     -DCMAKE_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURES:-90}"
-  step 280 build cmake --build build/cuda
+  step 240 build cmake --build build/cuda
   cp build/cuda/_C*.so python/mamrl/
-  step 60 info "$PYTHON" -m mamrl info
+  step 30 info "$PYTHON" -m mamrl info
 }
 
 # addopts name pytest-benchmark's options, and that plugin may not be here
 gpu_tests=("$PYTHON" -m pytest -o addopts=--strict-markers -q -m gpu)
 
 sanitize() {
-  step 90 "$1" compute-sanitizer --tool "$1" --error-exitcode 3 --target-processes all \
+  step 70 "$1" compute-sanitizer --tool "$1" --error-exitcode 3 --target-processes all \
     "${gpu_tests[@]}" tests/ops -k "sizes1 or sizes2 or game3 or game5"
 }
 
 build_and_test() {
-  step 170 tests "${gpu_tests[@]}" --tb=short tests/ops tests/test_device.py tests/test_capture.py
+  step 140 tests "${gpu_tests[@]}" --tb=short tests/ops tests/test_device.py tests/test_capture.py
   command -v compute-sanitizer >/dev/null || { echo "== compute-sanitizer is not here"; return; }
   sanitize memcheck
   sanitize racecheck
@@ -54,7 +56,7 @@ build_and_test() {
 
 bench() { step 420 bench "$PYTHON" -m bench.cuda --json "$OUT/bench.json"; }
 
-# as many iterations as seven minutes hold, by the fastest of a few
+# as many iterations as five minutes hold, by the fastest of a few
 train() {
   local run=$WORK/ipd
   local settings=(ipd --device cuda --seed 1 --quiet --set "chains=${CHAINS:-264}")
@@ -64,10 +66,10 @@ train() {
   iterations=$("$PYTHON" - "$WORK/pace/log.jsonl" <<'PACE'
 import json, sys
 seconds = min(json.loads(line)["seconds"] for line in open(sys.argv[1]))
-print(max(20, min(2000, int(360 / seconds))))
+print(max(20, min(2000, int(280 / seconds))))
 PACE
   ) || iterations=400
-  step 420 train "$PYTHON" -m mamrl train "${settings[@]}" --set lr_decay=true --iterations "$iterations" --out "$run"
+  step 360 train "$PYTHON" -m mamrl train "${settings[@]}" --set lr_decay=true --iterations "$iterations" --out "$run"
   "$PYTHON" - "$run/log.jsonl" >"$OUT/ipd-curve.csv" <<'CURVE'
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]
