@@ -7,6 +7,7 @@ products of the LSTM, not its activations, and the bytes that must be read and w
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from mamrl import ops, preset, reference
 from mamrl.agents import build
+from mamrl.capture import WARM_UP
 from mamrl.device import resolve_device
 from mamrl.games import ipd
 from mamrl.learner import Learner
@@ -31,21 +33,31 @@ PRODUCT = 2 * STEPS * 4 * UNITS * UNITS
 
 @dataclass(frozen=True)
 class Timing:
-    """One kernel's, in seconds; flops and bytes that it cannot do without."""
+    """One kernel's, in seconds; flops and bytes that it cannot do without, environment steps where it makes some."""
 
     name: str
     median: float
     shortest: float
     flops: float
     bytes: float
+    env_steps: int
 
     @property
     def floor(self) -> float:
         return max(self.flops / FLOPS, self.bytes / BYTES)
 
 
-def timing(name: str, run: Callable[[], object], flops: float = 0, moved: float = 0, rounds: int = 20) -> Timing:
-    for _ in range(3):
+def timing(
+    name: str,
+    run: Callable[[], object],
+    flops: float = 0,
+    moved: float = 0,
+    *,
+    env_steps: int = 0,
+    rounds: int = 20,
+    warm_up: int = 3,
+) -> Timing:
+    for _ in range(warm_up):
         run()
     seconds = []
     for _ in range(rounds):
@@ -55,7 +67,7 @@ def timing(name: str, run: Callable[[], object], flops: float = 0, moved: float 
         end.record()
         end.synchronize()
         seconds.append(start.elapsed_time(end) / 1e3)
-    return Timing(name, statistics.median(seconds), min(seconds), flops, moved)
+    return Timing(name, statistics.median(seconds), min(seconds), flops, moved, env_steps)
 
 
 def small_ops(device: torch.device) -> Iterator[Timing]:
@@ -111,16 +123,40 @@ def networks(device: torch.device) -> Iterator[Timing]:
         play = lambda record=record: ops.matrix_game_rollout(  # noqa: E731
             payoffs, players, kinds, keys, TRAJECTORIES, HORIZON, record
         )
-        name = f"rollout, actor and critic{', recorded' if record else ''}, {STEPS} steps"
-        yield timing(name, play, 2 * PRODUCT, 2 * saved_bytes if record else 0)
+        name = f"rollout, actor and critic{', recorded' if record else ''}"
+        yield timing(name, play, 2 * PRODUCT, 2 * saved_bytes if record else 0, env_steps=STEPS)
+    # states and actions in eight bytes, rewards in four, of two players
+    tables = lambda: ops.matrix_game_rollout(  # noqa: E731
+        payoffs, [peer, peer], [reference.TABULAR] * 2, keys, TRAJECTORIES, HORIZON
+    )
+    yield timing("rollout, two tables", tables, moved=40 * STEPS, env_steps=STEPS)
 
 
-def iteration(device: torch.device) -> Iterator[Timing]:
-    experiment = preset("ipd").replace(chains=CHAINS, num_trajectories=TRAJECTORIES, horizon=HORIZON, chain_length=7)
-    learner = Learner(build(experiment).to(device), seed=0)
-    # a position: two rollouts; forward and backward of the actor's objective, twice differentiated; the critic's
-    products = 8 * (2 + 2 + 6 + 2) * PRODUCT
-    yield timing(f"meta-iteration, {CHAINS} chains", learner.step, products, rounds=5)
+def iterations(device: torch.device) -> Iterator[Timing]:
+    positions, usual = 8, {"num_trajectories": TRAJECTORIES, "horizon": HORIZON, "chain_length": 7}
+    # rollout and outer gradient at each position; inner gradient and double backward at each but the last
+    actor = 3 * positions + 8 * (positions - 1)
+    for chains, critic, capture in (
+        *((chains, "linear", True) for chains in (1, 4, 16, 66, 132, CHAINS)),
+        (CHAINS, "linear", False),
+        # with the value network: its rollout and its fit
+        (CHAINS, "lstm", True),
+    ):
+        name = f"meta-iteration, {chains} chains, {critic} critic{', CUDA graph' if capture else ''}"
+        experiment = preset("ipd").replace(chains=chains, critic=critic, **usual)
+        products = actor + (3 * positions if critic == "lstm" else 0)
+        learner = Learner(build(experiment).to(device), seed=0, capture=capture)
+        steps = positions * chains * TRAJECTORIES * HORIZON
+        try:
+            yield timing(
+                name, learner.step, products * PRODUCT * chains / CHAINS, env_steps=steps, rounds=7, warm_up=WARM_UP + 2
+            )
+        except torch.OutOfMemoryError:
+            print(f"{name:<56} does not fit this GPU's memory")
+        # a recording keeps its memory as long as it lives
+        del learner
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def main() -> None:
@@ -132,12 +168,14 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}")
-    print(f"{'kernel':<56}{'median':>12}{'shortest':>12}{'floor':>12}{'of floor':>10}")
+    print(f"{'kernel':<56}{'median':>12}{'shortest':>12}{'floor':>12}{'of floor':>10}{'M env steps/s':>15}")
     results = []
-    for group in (small_ops, networks, iteration):
+    for group in (small_ops, networks, iterations):
         for each in group(device):
             milliseconds = [f"{1e3 * seconds:.3f} ms" for seconds in (each.median, each.shortest, each.floor)]
-            print(f"{each.name:<56}{''.join(f'{text:>12}' for text in milliseconds)}{each.floor / each.median:>10.0%}")
+            rate = f"{each.env_steps / each.median / 1e6:>15,.0f}" if each.env_steps else ""
+            texts = "".join(f"{text:>12}" for text in milliseconds)
+            print(f"{each.name:<56}{texts}{each.floor / each.median:>10.0%}{rate}")
             results.append({**asdict(each), "floor": each.floor})
             if arguments.json:
                 arguments.json.write_text(json.dumps(results, indent=1) + "\n")

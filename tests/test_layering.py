@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "python" / "mamrl"
 # from the ground up; modules of one row do not import each other's rows above
 LAYERS = [
     ["_load", "errors", "checkpoint", "pair_layers"],
-    ["device"],
+    ["device", "capture"],
     ["reference"],
     ["ops"],
     ["games"],

@@ -27,7 +27,7 @@ inline void check_cuda(cudaError_t error, const char* what) {
 class LaunchStream {
  public:
   explicit LaunchStream(int device) : guard_(device), device_(device) {
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream_));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(device, &stream_));
   }
 
   // the most dynamic shared memory that a block may ask for, in bytes

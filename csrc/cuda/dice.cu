@@ -4,7 +4,7 @@
 
 #include <torch/csrc/stable/library.h>
 
-#include "cuda/launch.h"
+#include "cuda/columns.h"
 #include "cuda/reduce.h"
 #include "ops/dice.h"
 
@@ -20,10 +20,21 @@ __global__ void pair_weights_kernel(DiceObjective<T> op, const double* powers, d
   const int64_t columns = op.shape.columns();
   for (int64_t column = grid_thread(); column < columns; column += grid_threads()) {
     double later = 0;
-    for (int64_t t = op.shape.horizon - 1; t >= 0; --t) {
-      const int64_t i = t * columns + column;
-      later = dice_pair_weight<T>(later, op.rewards[i], T(powers[t]));
-      op.pair_weights[i] = T(later);
+    for (int64_t end = op.shape.horizon; end > 0; end -= kRowsAhead) {
+      T rewards[kRowsAhead], power[kRowsAhead];
+#pragma unroll
+      for (int r = 0; r < kRowsAhead; ++r) {
+        const int64_t t = row_before(end, r);
+        rewards[r] = op.rewards[t * columns + column];
+        power[r] = T(powers[t]);
+      }
+#pragma unroll
+      for (int r = 0; r < kRowsAhead; ++r) {
+        const int64_t t = end - 1 - r;
+        if (t < 0) continue;
+        later = dice_pair_weight<T>(later, rewards[r], power[r]);
+        op.pair_weights[t * columns + column] = T(later);
+      }
     }
     totals[column] = later;
   }
@@ -64,27 +75,63 @@ __global__ void gradient_kernel(DiceGradient<T> op, const double* powers) {
   }
 }
 
+// Forwards over a column: what the earlier times add to the product. Returns the sum of vector times weight.
+template <class T>
+__device__ double add_earlier(const DiceProduct<T>& op, const double* powers, int64_t column, T scale) {
+  const int64_t columns = op.shape.columns(), horizon = op.shape.horizon;
+  double carried = 0, sum = 0;
+  for (int64_t begin = 0; begin < horizon; begin += kRowsAhead) {
+    T vector[kRowsAhead], weight[kRowsAhead], baseline[kRowsAhead], power[kRowsAhead];
+#pragma unroll
+    for (int r = 0; r < kRowsAhead; ++r) {
+      const int64_t t = row_after(begin, r, horizon), i = t * columns + column;
+      vector[r] = op.vector[i];
+      weight[r] = op.pair_weights[i];
+      baseline[r] = op.baseline ? op.baseline[i] : T(0);
+      power[r] = T(powers[t]);
+    }
+#pragma unroll
+    for (int r = 0; r < kRowsAhead; ++r) {
+      if (begin + r >= horizon) continue;
+      carried += double(vector[r]);
+      sum += double(vector[r] * dice_weight<T>(weight[r], baseline[r], power[r]));
+      op.product[(begin + r) * columns + column] =
+          scale * dice_earlier_product<T>(carried, vector[r], weight[r], baseline[r], power[r]);
+    }
+  }
+  return sum;
+}
+
+// Backwards over a column: what the later times add.
+template <class T>
+__device__ void add_later(const DiceProduct<T>& op, int64_t column, T scale) {
+  const int64_t columns = op.shape.columns();
+  double carried = 0;
+  for (int64_t end = op.shape.horizon; end > 0; end -= kRowsAhead) {
+    T vector[kRowsAhead], weight[kRowsAhead], product[kRowsAhead];
+#pragma unroll
+    for (int r = 0; r < kRowsAhead; ++r) {
+      const int64_t i = row_before(end, r) * columns + column;
+      vector[r] = op.vector[i];
+      weight[r] = op.pair_weights[i];
+      product[r] = op.product[i];
+    }
+#pragma unroll
+    for (int r = 0; r < kRowsAhead; ++r) {
+      const int64_t t = end - 1 - r;
+      if (t < 0) continue;
+      op.product[t * columns + column] = product[r] + scale * T(carried);
+      carried = dice_later_product<T>(carried, vector[r], weight[r]);
+    }
+  }
+}
+
 template <class T>
 __global__ void product_kernel(DiceProduct<T> op, const double* powers, double* sums) {
-  const int64_t columns = op.shape.columns();
-  for (int64_t column = grid_thread(); column < columns; column += grid_threads()) {
+  for (int64_t column = grid_thread(); column < op.shape.columns(); column += grid_threads()) {
     const T scale = op.grad[column / op.shape.trajectories] / T(op.shape.trajectories);
-    double carried = 0, sum = 0;
-    for (int64_t t = 0; t < op.shape.horizon; ++t) {
-      const int64_t i = t * columns + column;
-      const T vector = op.vector[i], weight = op.pair_weights[i], baseline = op.baseline ? op.baseline[i] : T(0);
-      const T power = T(powers[t]);
-      carried += double(vector);
-      sum += double(vector * dice_weight<T>(weight, baseline, power));
-      op.product[i] = scale * dice_earlier_product<T>(carried, vector, weight, baseline, power);
-    }
-    sums[column] = sum;
-    carried = 0;
-    for (int64_t t = op.shape.horizon - 1; t >= 0; --t) {
-      const int64_t i = t * columns + column;
-      op.product[i] += scale * T(carried);
-      carried = dice_later_product<T>(carried, op.vector[i], op.pair_weights[i]);
-    }
+    sums[column] = add_earlier(op, powers, column, scale);
+    add_later(op, column, scale);
   }
 }
 

@@ -42,7 +42,7 @@ class Scratch {
   Scratch(int32_t device_type, int32_t device, int64_t count) {
     const int64_t bytes = count * static_cast<int64_t>(sizeof(T)), stride = 1;
     AtenTensorHandle made = nullptr;
-    STABLE_TORCH_ERROR_CODE_CHECK(
+    TORCH_ERROR_CODE_CHECK(
         aoti_torch_empty_strided(1, &bytes, &stride, aoti_torch_dtype_uint8(), device_type, device, &made));
     tensor_ = Tensor(made);
   }
@@ -59,7 +59,7 @@ class Gpu : public LaunchStream {
   explicit Gpu(std::initializer_list<const Tensor*> read) : Gpu(std::vector<const Tensor*>(read)) {}
   explicit Gpu(const std::vector<const Tensor*>& read)
       : LaunchStream(common_device(read)), device_(common_device(read)) {
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(read.front()->get(), &device_type_));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(read.front()->get(), &device_type_));
   }
 
   template <class T>

@@ -9,8 +9,9 @@ namespace mamrl {
 // Four threads share a product over the gates' adjoints, one a gate; their shares are added in order.
 constexpr int kGates = 4;
 
-// numbers of shared memory, see plan_block: adjoints (4P), shares of a product (4P), what is carried to c (P)
-MAMRL_FN int64_t backward_rows(const LstmShape& s) { return 9 * padded_units(s.units); }
+// numbers of shared memory, see plan_block: adjoints (4P), shares of a product (4P), what is carried to c (P), and the
+// outputs' gradients (A)
+MAMRL_FN int64_t backward_rows(const LstmShape& s) { return 9 * padded_units(s.units) + round_to_four(s.outputs); }
 MAMRL_FN int64_t backward_weights(const LstmShape& s) { return 4 * padded_units(s.units) * padded_units(s.units); }
 // the head, and its gradient by tile of trajectories with the bias behind it
 MAMRL_FN int64_t head_gradient_size(const LstmShape& s) {
@@ -103,32 +104,31 @@ __global__ void __launch_bounds__(kThreads)
     const T* const weights = place_weights(shared, plan.weights_in_shared,
                                            padded_weights + place.chain * 4 * padded * padded, 4 * padded * padded);
     T *const adjoints = shared.take(4 * padded * stride), *const shares = shared.take(4 * padded * stride);
-    T *const carried = shared.take(padded * stride), *const head = shared.take(s.outputs * padded);
-    T* const head_gradient = shared.take(tiles * head_size);
+    T *const carried = shared.take(padded * stride), *const grads = shared.take(round_to_four(s.outputs) * stride);
+    T *const head = shared.take(s.outputs * padded), *const head_gradient = shared.take(tiles * head_size);
     pad_by_block(head, op.weights.head + place.chain * s.outputs * s.units, s.outputs, s.units, padded);
     fill_by_block(adjoints, 4 * padded * stride, T(0));
     fill_by_block(carried, padded * stride, T(0));
     fill_by_block(head_gradient, tiles * head_size, T(0));
     __syncthreads();
     for (int64_t t = s.horizon - 1; t >= 0; --t) {
-      const int64_t index = place.index(s, t);
+      const int64_t index = place.index(s, t), back = t > 0 ? step * 5 * padded : 0;
+      copy_by_block(grads, op.grad_outputs + index * s.outputs, place.count * s.outputs);
       multiply_adjoints(shares, adjoints, weights, padded, stride, place.count, false);
       __syncthreads();
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded, tile = item / padded;
         const int first = static_cast<int>(tile) * kTile;
+        const RowTile<T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back, place.count - first);
         T hidden[kTile] = {};
 #pragma unroll
         for (int r = 0; r < kTile; ++r) {
           const int k = first + r;
           if (k >= place.count) continue;
           const int64_t at = unit * stride + k, place_of = index + k;
-          const T* const y_row = op.saved + place_of * 5 * padded + unit;
-          const Gates<T> y = load_saved_gates(y_row, padded);
-          const T u = std::tanh(y_row[4 * padded]);
-          const T p_c = t > 0 ? y_row[4 * padded - step * 5 * padded] : T(0);
-          const T m_h =
-              gather_adjoint(shares, padded, at, stride, head, unit, op.grad_outputs + place_of * s.outputs, s.outputs);
+          const Gates<T>& y = saved.gates[r];
+          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
+          const T m_h = gather_adjoint(shares, padded, at, stride, head, unit, grads + k * s.outputs, s.outputs);
           const T m_c = lstm_cell_adjoint(y, u, m_h, carried[at]);
           const Gates<T> a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
           carried[at] = m_c * y.f;
@@ -138,8 +138,8 @@ __global__ void __launch_bounds__(kThreads)
           store_dense(op.gradients.gate_inputs, s, place_of, unit, a);
           op.adjoints[place_of * padded + unit] = m_h;
         }
-        add_head_gradient(head_gradient + tile * head_size, hidden, op.grad_outputs + (index + first) * s.outputs,
-                          s.outputs, padded, unit, place.count - first);
+        add_head_gradient(head_gradient + tile * head_size, hidden, grads + first * s.outputs, s.outputs, padded, unit,
+                          place.count - first);
       }
       __syncthreads();
     }

@@ -197,6 +197,26 @@ __device__ inline Gates<T> load_saved_gates(const T* row, int64_t padded) {
   return {row[0], row[padded], row[2 * padded], row[3 * padded]};
 }
 
+// What was written of one unit for a tile of trajectories, rows of (.., 5, P): its gates, its cell, and its cell a step
+// earlier. All of it is on its way before the first is needed; stores between would make each load wait for the last.
+template <class T>
+struct RowTile {
+  Gates<T> gates[kTile];
+  T cell[kTile], earlier_cell[kTile];
+
+  // row: of the tile's first trajectory; back: to the step before, 0 where there is none; count: trajectories here
+  __device__ RowTile(const T* row, int64_t padded, int64_t back, int count) {
+#pragma unroll
+    for (int r = 0; r < kTile; ++r) {
+      if (r >= count) continue;
+      const T* const from = row + r * 5 * padded;
+      gates[r] = load_saved_gates(from, padded);
+      cell[r] = from[4 * padded];
+      earlier_cell[r] = back ? from[4 * padded - back] : T(0);
+    }
+  }
+};
+
 template <class T>
 __device__ inline void store_gates(T* row, int64_t stride, const Gates<T>& y) {
   row[0] = y.i;

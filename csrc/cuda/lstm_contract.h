@@ -76,9 +76,10 @@ __global__ void __launch_bounds__(kContractThreads) contract_kernel(Contraction<
       }
       __syncthreads();
       for (int half = 0; half < halves; ++half) {
+        const T* const adjoints = half == 0 ? op.adjoints[0] : op.adjoints[1];
         for (int i = threadIdx.x; i < kTileDepth * kTileRows; i += kContractThreads) {
           const int64_t index = steps[i / kTileRows], from = first_row + i % kTileRows;
-          left[i] = index >= 0 && from < 4 * padded ? op.adjoints[half][index * 4 * padded + from] : T(0);
+          left[i] = index >= 0 && from < 4 * padded ? adjoints[index * 4 * padded + from] : T(0);
         }
         for (int i = threadIdx.x; i < kTileDepth * kTileColumns; i += kContractThreads) {
           const int64_t index = steps[i / kTileColumns];

@@ -36,10 +36,11 @@ __global__ void __launch_bounds__(kThreads)
     for (T* const array : {hidden, d_hidden, d_cell}) fill_by_block(array, padded * stride, T(0));
     __syncthreads();
     for (int64_t t = 0; t < s.horizon; ++t) {
-      const int64_t index = place.index(s, t);
+      const int64_t index = place.index(s, t), back = t > 0 ? step * 5 * padded : 0;
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded;
         const int first = static_cast<int>(item / padded) * kTile;
+        const RowTile<T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back, place.count - first);
         T a[kTile][4] = {};
 #pragma unroll
         for (int r = 0; r < kTile; ++r)
@@ -54,9 +55,8 @@ __global__ void __launch_bounds__(kThreads)
             next_hidden[at] = next_d_hidden[at] = T(0);
             continue;
           }
-          const Gates<T> y = load_saved_gates(op.saved + row, padded), d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
-          const T u = std::tanh(op.saved[row + 4 * padded]);
-          const T p_c = t > 0 ? op.saved[row + 4 * padded - step * 5 * padded] : T(0);
+          const Gates<T>&y = saved.gates[r], d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
+          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
           const T d_c = lstm_cell_tangent(y, p_c, d_y, d_cell[at]);
           d_cell[at] = d_c;
@@ -87,8 +87,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // numbers of shared memory, see plan_block: adjoints of both passes (4P each), shares of their products (4P), what is
-// carried to c (P) in both
-MAMRL_FN int64_t second_rows(const LstmShape& s) { return 14 * padded_units(s.units); }
+// carried to c (P) in both, and the outputs' gradients (A)
+MAMRL_FN int64_t second_rows(const LstmShape& s) { return 14 * padded_units(s.units) + round_to_four(s.outputs); }
 MAMRL_FN int64_t second_weights(const LstmShape& s) { return 2 * backward_weights(s); }
 
 // padded_weights, padded_direction: see pad_weights; gate_adjoints, first_adjoints (T, M, K, 4P): of this pass and of
@@ -110,36 +110,41 @@ __global__ void __launch_bounds__(kThreads)
         place_weights(shared, plan.weights_in_shared, padded_direction + place.chain * size, size);
     T *const adjoints = shared.take(4 * padded * stride), *const firsts = shared.take(4 * padded * stride);
     T *const shares = shared.take(4 * padded * stride), *const carried = shared.take(padded * stride);
-    T *const first_carried = shared.take(padded * stride), *const d_head = shared.take(s.outputs * padded);
-    T* const head_gradient = shared.take(tiles * head_size);
+    T *const first_carried = shared.take(padded * stride), *const grads =
+                                                               shared.take(round_to_four(s.outputs) * stride);
+    T *const d_head = shared.take(s.outputs * padded), *const head_gradient = shared.take(tiles * head_size);
     pad_by_block(d_head, op.direction.head + place.chain * s.outputs * s.units, s.outputs, s.units, padded);
     for (T* const array : {adjoints, firsts}) fill_by_block(array, 4 * padded * stride, T(0));
     for (T* const array : {carried, first_carried}) fill_by_block(array, padded * stride, T(0));
     fill_by_block(head_gradient, tiles * head_size, T(0));
     __syncthreads();
     for (int64_t t = s.horizon - 1; t >= 0; --t) {
-      const int64_t index = place.index(s, t);
+      const int64_t index = place.index(s, t), back = t > 0 ? step * 5 * padded : 0;
+      copy_by_block(grads, op.grad_outputs + index * s.outputs, place.count * s.outputs);
       multiply_adjoints(shares, adjoints, weights, padded, stride, place.count, false);
       multiply_adjoints(shares, firsts, direction, padded, stride, place.count, true);
       __syncthreads();
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded, tile = item / padded;
         const int first = static_cast<int>(tile) * kTile;
-        T d_hidden[kTile] = {};
+        const int64_t row = (index + first) * 5 * padded + unit;
+        const RowTile<T> saved(op.saved + row, padded, back, place.count - first);
+        const RowTile<T> tangent(tangents + row, padded, back, place.count - first);
+        T hidden_adjoints[kTile], d_hidden[kTile] = {};
+#pragma unroll
+        for (int r = 0; r < kTile; ++r)
+          if (first + r < place.count) hidden_adjoints[r] = op.adjoints[(index + first + r) * padded + unit];
 #pragma unroll
         for (int r = 0; r < kTile; ++r) {
           const int k = first + r;
           if (k >= place.count) continue;
-          const int64_t at = unit * stride + k, place_of = index + k, row = place_of * 5 * padded + unit;
-          const int64_t cell = row + 4 * padded, earlier_cell = cell - step * 5 * padded;
-          const Gates<T> y = load_saved_gates(op.saved + row, padded), d_a = load_saved_gates(tangents + row, padded);
-          const T u = std::tanh(op.saved[cell]), p_c = t > 0 ? op.saved[earlier_cell] : T(0);
-          const T d_c = tangents[cell], d_p_c = t > 0 ? tangents[earlier_cell] : T(0);
+          const int64_t at = unit * stride + k, place_of = index + k;
+          const Gates<T>&y = saved.gates[r], &d_a = tangent.gates[r];
+          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
+          const T d_c = tangent.cell[r], d_p_c = tangent.earlier_cell[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
-          const T m_h = op.adjoints[place_of * padded + unit];
-          const T m_c = lstm_cell_adjoint(y, u, m_h, first_carried[at]);
-          const T l_h = gather_adjoint(shares, padded, at, stride, d_head, unit, op.grad_outputs + place_of * s.outputs,
-                                       s.outputs);
+          const T m_h = hidden_adjoints[r], m_c = lstm_cell_adjoint(y, u, m_h, first_carried[at]);
+          const T l_h = gather_adjoint(shares, padded, at, stride, d_head, unit, grads + k * s.outputs, s.outputs);
           const CellSecond<T> l = lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, l_h, carried[at]);
           const Gates<T> m_a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
           first_carried[at] = m_c * y.f;
@@ -151,8 +156,8 @@ __global__ void __launch_bounds__(kThreads)
           store_gates(first_adjoints + place_of * 4 * padded + unit, padded, m_a);
           store_dense(op.gradients.gate_inputs, s, place_of, unit, l.a);
         }
-        add_head_gradient(head_gradient + tile * head_size, d_hidden, op.grad_outputs + (index + first) * s.outputs,
-                          s.outputs, padded, unit, place.count - first);
+        add_head_gradient(head_gradient + tile * head_size, d_hidden, grads + first * s.outputs, s.outputs, padded,
+                          unit, place.count - first);
       }
       __syncthreads();
     }

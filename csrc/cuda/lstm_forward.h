@@ -39,8 +39,9 @@ struct ForwardNetwork {
   // step's rows (count, 5, P) or null. The block must wait before anything reads what it wrote.
   template <class GateInputs>
   __device__ void step(int64_t t, int count, const GateInputs& gate_inputs, T* saved) const {
-    const T* const before = hidden[t % 2];
-    T* const after = hidden[(t + 1) % 2];
+    // not hidden[t % 2], which would put the pointers into local memory
+    const T* const before = t % 2 ? hidden[1] : hidden[0];
+    T* const after = t % 2 ? hidden[0] : hidden[1];
     for (int64_t item = threadIdx.x; item / padded * kTile < count; item += blockDim.x) {
       const int64_t unit = item % padded;
       const int first = static_cast<int>(item / padded) * kTile;
@@ -68,7 +69,7 @@ struct ForwardNetwork {
   // write(k, a, y): the outputs after the step at time t
   template <class Write>
   __device__ void apply_head(int64_t t, int count, const Write& write) const {
-    const T* const state = hidden[(t + 1) % 2];
+    const T* const state = t % 2 ? hidden[0] : hidden[1];
     for (int64_t item = threadIdx.x; item < count * outputs; item += blockDim.x) {
       const int64_t k = item % count, a = item / count;
       T sum = 0;

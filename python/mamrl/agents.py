@@ -61,37 +61,50 @@ class Setting:
         """n - 1."""
         return self.game.num_players - 1
 
-    def sampler(
+    def keys(
         self,
         seed: int,
         purpose: str,
         round_number: int,
         chains: int,
+        positions: int,
         *,
         first_chain: int = 0,
         first_position: int = 0,
-        value_parameters: Tensor | None = None,
-    ) -> Sampler:
-        """(position, joint parameters) -> trajectories, with the experiment's K and T.
+    ) -> Tensor:
+        """The random keys of a chain's positions, one behind the other: (positions, M, 2).
 
         Args:
             seed: of the random keys.
             purpose: "train", "validation", "test" or "other"; see :func:`mamrl.rollouts.random_keys`.
             round_number: the iteration, or whatever else counts the calls of one purpose.
             chains: M.
+            positions: how many trajectories each chain samples.
             first_chain: the index of the first chain among all that share the other numbers.
-            first_position: sets the streams apart from those of other samplers that share the other numbers.
+            first_position: sets the streams apart from those of other keys that share the other numbers.
+        """
+        return torch.stack(
+            [
+                random_keys(seed, purpose, round_number, first_position + position, chains, first_chain, self.device)
+                for position in range(positions)
+            ]
+        )
+
+    def sampler(self, keys: Tensor, value_parameters: Tensor | None = None) -> Sampler:
+        """(position, joint parameters) -> trajectories, with the experiment's K and T.
+
+        Args:
+            keys: (positions, M, 2), see :meth:`keys`.
             value_parameters: the value network's rows (M, P), to evaluate it in the same pass.
         """
+        experiment, network = self.experiment, self.value_network if value_parameters is not None else None
 
         def sample(position: int, rows: Sequence[Tensor]) -> Trajectories:
-            keys = random_keys(seed, purpose, round_number, first_position + position, chains, first_chain, self.device)
-            experiment, network = self.experiment, self.value_network if value_parameters is not None else None
             return play(
                 self.game,
                 self.policies,
                 rows,
-                keys,
+                keys[position],
                 experiment.num_trajectories,
                 experiment.horizon,
                 network,

@@ -160,13 +160,14 @@ def _play_chain(
     setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor, split: str, seed: int, round_number: int
 ) -> list[Position]:
     experiment, chains = setting.experiment, len(own_lr)
-    sampler = setting.sampler(seed, split, round_number, chains)
+    sampler = setting.sampler(setting.keys(seed, split, round_number, chains, experiment.chain_length + 1))
 
     def look_ahead(position: int, rows: Sequence[Tensor]) -> Tensor:
         # the simulations' streams come after those of the chain itself
-        first = experiment.chain_length + 1 + position * (experiment.lookahead + 1)
-        simulation = setting.sampler(seed, split, round_number, chains, first_position=first)
-        return lola_dice_gradient(experiment, setting.game, setting.policies, rows, simulation)
+        simulations = experiment.lookahead + 1
+        first = experiment.chain_length + 1 + position * simulations
+        keys = setting.keys(seed, split, round_number, chains, simulations, first_position=first)
+        return lola_dice_gradient(experiment, setting.game, setting.policies, rows, setting.sampler(keys))
 
     return unroll(
         experiment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,15 @@ from torch import Tensor
 
 from mamrl import ops
 from mamrl.agents import Setting
+from mamrl.capture import Captured, can_record
+from mamrl.config import Experiment
 from mamrl.exact_chain import exact_meta_objective, mean_rewards, unroll_exact
 from mamrl.gradients import check_finite, clip_rows_by_norm, project_conflicting, scale_to_norm
 from mamrl.meta import Position, outer_advantages, surrogate, unroll
 from mamrl.opponent_model import unroll_with_opponent_model
 from mamrl.shaping.lola_dice import lookahead_objective
+
+SMALLEST_RATE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,26 @@ class StepRecord:
     critic_loss: float
 
 
+def why_not_captured(experiment: Experiment) -> str:
+    """What keeps an iteration from being recorded and replayed, as a sentence; empty where nothing does."""
+    if experiment.agent == "tabular-exact":
+        return "the exact chain waits for its device within torch.linalg.solve"
+    if experiment.pcgrad and experiment.chains > 1:
+        return "PCGrad projects the chains' gradients on the host, in an order that is drawn there"
+    return ""
+
+
 class Learner:
     """A meta-agent in training.
+
+    An iteration has three parts. What is new in it is drawn on the host and put into tensors that stay where they are:
+    peers, random keys, learning rates. Then everything else is computed from tensors alone, so that a device that can
+    record it replays it. Last, its numbers are read, which is the one time that it waits.
+
+    Args:
+        setting: what is trained, and on which device.
+        seed: of everything random.
+        capture: record an iteration where device and experiment allow it.
 
     Attributes:
         parameters: phi_0^i, (P,).
@@ -42,9 +65,11 @@ class Learner:
         value_parameters: the critic's, (P_v,); empty without one.
     """
 
-    def __init__(self, setting: Setting, seed: int) -> None:
+    def __init__(self, setting: Setting, seed: int, *, capture: bool = True) -> None:
         experiment = setting.experiment
         self.setting, self.seed, self.iteration = setting, seed, 0
+        # agents that do not meta-learn train on tau_0, and play on to tau_1
+        self.chain = experiment if experiment.terms.meta else experiment.replace(chain_length=1)
         self.generator = torch.Generator().manual_seed(seed)
         self.parameters = setting.policies[0].initial(self.generator)
         if not self.parameters.any():
@@ -55,12 +80,33 @@ class Learner:
         # drawn on the CPU, so that every device starts from the same numbers
         self.parameters, self.value_parameters = self.parameters.to(setting.device), value_parameters.to(setting.device)
         self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr, device=setting.device)
-        options: dict[str, Any] = {"eps": experiment.adam_eps, "amsgrad": experiment.amsgrad}
+        self.captured = capture and can_record(setting.device) and not why_not_captured(experiment)
         self.optimizers = {
-            "actor": torch.optim.Adam([self.parameters], lr=experiment.actor_lr, **options),
-            "own_lr": torch.optim.Adam([self.own_lr], lr=experiment.own_lr_lr, **options),
-            "critic": torch.optim.Adam([self.value_parameters], lr=experiment.critic_lr, **options),
+            "actor": self._adam(self.parameters, experiment.actor_lr),
+            "own_lr": self._adam(self.own_lr, experiment.own_lr_lr),
+            "critic": self._adam(self.value_parameters, experiment.critic_lr),
         }
+        population = setting.populations["train"].parameters
+        self._peers = [population.new_empty(experiment.chains, population.shape[1]) for _ in range(setting.num_peers)]
+        self._keys = torch.empty(self._num_samples, experiment.chains, 2, dtype=torch.int64, device=setting.device)
+        self._advance = self._make_advance()
+
+    @property
+    def _num_samples(self) -> int:
+        """How many trajectories a chain samples in an iteration."""
+        return 1 + (self.chain.lookahead if self.chain.terms.looks_ahead else self.chain.chain_length)
+
+    def _adam(self, tensor: Tensor, rate: float) -> torch.optim.Adam:
+        experiment = self.setting.experiment
+        options: dict[str, Any] = {"eps": experiment.adam_eps, "amsgrad": experiment.amsgrad}
+        optimizer = torch.optim.Adam([tensor], lr=rate, capturable=self.captured, **options)
+        if self.captured:
+            # a recorded step counts on the device, and reads its rate there
+            optimizer.param_groups[0]["lr"] = torch.full((), rate, device=tensor.device)
+        return optimizer
+
+    def _make_advance(self) -> Callable[[], Tensor]:
+        return Captured(self.compute, self.setting.device) if self.captured else self.compute
 
     def step(self) -> StepRecord:
         """One meta-gradient step on a batch of fresh chains.
@@ -75,33 +121,49 @@ class Learner:
         return StepRecord(rewards, norm, critic_loss)
 
     def advance(self) -> Tensor:
-        """What :meth:`step` does before it looks at numbers, so that nothing waits for the device (but for PCGrad).
+        """What :meth:`step` does before it looks at numbers; returns what :meth:`compute` does."""
+        self.fill()
+        return self._advance()
+
+    def fill(self) -> None:
+        """Draws what is new in this iteration into the tensors that :meth:`compute` reads."""
+        experiment = self.setting.experiment
+        for peers in self._peers:
+            peers.copy_(self.setting.populations["train"].sample(experiment.chains, self.generator))
+        self._keys.copy_(self.setting.keys(self.seed, "train", self.iteration, experiment.chains, self._num_samples))
+        decay = 1 - self.iteration / experiment.iterations if experiment.lr_decay else 1.0
+        for name, optimizer in self.optimizers.items():
+            rate, group = decay * getattr(experiment, f"{name}_lr"), optimizer.param_groups[0]
+            if self.captured:
+                # a recorded step divides by its rate
+                group["lr"].fill_(max(rate, SMALLEST_RATE))
+            else:
+                group["lr"] = rate
+
+    def compute(self) -> Tensor:
+        """The iteration, from tensors to tensors: nothing here waits for the device (but for PCGrad and exact chains).
 
         Returns:
             The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, in a row.
         """
         experiment = self.setting.experiment
-        peers = [
-            self.setting.populations["train"].sample(experiment.chains, self.generator)
-            for _ in range(self.setting.num_peers)
-        ]
         own = self.parameters.expand(experiment.chains, -1).clone().requires_grad_()
         own_lr = self.own_lr.expand(experiment.chains, -1).clone().requires_grad_()
         if experiment.agent == "tabular-exact":
-            objective, rewards = self._exact_chain(own, own_lr, peers)
+            objective, rewards = self._exact_chain(own, own_lr)
             critic = self.own_lr.new_zeros(2)
         else:
-            objective, rewards, critic = self._sampled_chain(own, own_lr, peers)
+            objective, rewards, critic = self._sampled_chain(own, own_lr)
         (-objective).sum().backward()
         norm = self._ascend(own, own_lr)
         return torch.cat([rewards, norm.unsqueeze(0), critic])
 
-    def _exact_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _exact_chain(self, own: Tensor, own_lr: Tensor) -> tuple[Tensor, Tensor]:
         experiment, game, policies = self.setting.experiment, self.setting.game, self.setting.policies
         positions = unroll_exact(
             game,
             policies,  # type: ignore[arg-type]
-            [own, *peers],
+            [own, *self._peers],
             own_lr,
             experiment.peer_lr,
             experiment.chain_length,
@@ -111,16 +173,15 @@ class Learner:
         rewards = mean_rewards(game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
         return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1)
 
-    def _sampled_chain(self, own: Tensor, own_lr: Tensor, peers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        setting, experiment = self.setting, self.setting.experiment
+    def _sampled_chain(self, own: Tensor, own_lr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        setting, experiment, chain = self.setting, self.setting.experiment, self.chain
         value_rows = self.value_parameters.expand(experiment.chains, -1) if setting.value_network else None
-        sampler = setting.sampler(self.seed, "train", self.iteration, experiment.chains, value_parameters=value_rows)
-        parts = setting.game, setting.policies, [own, *peers]
+        sampler = setting.sampler(self._keys, value_rows)
+        parts = setting.game, setting.policies, [own, *self._peers]
         if experiment.terms.looks_ahead:
             objective, sampled = lookahead_objective(experiment, *parts, sampler)
             rewards = torch.stack([trajectories.rewards[0].mean() for trajectories in sampled])
             return objective, rewards, self.own_lr.new_zeros(2)
-        chain = experiment if experiment.terms.meta else experiment.replace(chain_length=1)
         unrolled = unroll_with_opponent_model if experiment.opponent_model else unroll
         positions = unrolled(chain, *parts, own_lr, sampler)
         values = [position.trajectories.values for position in positions]
@@ -179,10 +240,7 @@ class Learner:
         return norm
 
     def _apply(self, name: str, tensor: Tensor, gradient: Tensor) -> None:
-        experiment = self.setting.experiment
-        decay = 1 - self.iteration / experiment.iterations if experiment.lr_decay else 1.0
         tensor.grad = gradient
-        self.optimizers[name].param_groups[0]["lr"] = decay * getattr(experiment, f"{name}_lr")
         self.optimizers[name].step()
         tensor.grad = None
 
@@ -206,4 +264,8 @@ class Learner:
         self.generator.set_state(state["generator"])
         self.iteration, self.seed = state["iteration"], state["seed"]
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            # only what it remembers: how it steps is this device's business
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state["optimizers"][name]["state"], "param_groups": groups})
+        # a recording reads the tensors that an optimiser had before
+        self._advance = self._make_advance()

@@ -32,7 +32,7 @@ def adapted_pair(run: Run, persona: int, seed: int = 0) -> list[Tensor]:
     if not 0 <= persona < len(population):
         raise ValueError(f"persona is {persona}, expected 0 to {len(population) - 1}")
 
-    sampler = setting.sampler(seed, "test", 0, 1, first_chain=persona)
+    sampler = setting.sampler(setting.keys(seed, "test", 0, 1, experiment.chain_length + 1, first_chain=persona))
     joint = [run.parameters.unsqueeze(0), population.parameters[persona : persona + 1]]
     positions = unroll(
         experiment, setting.game, setting.policies, joint, run.own_lr.unsqueeze(0), sampler, differentiable=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from tqdm import tqdm
 
 from mamrl import checkpoint
 from mamrl.agents import Setting, build
+from mamrl.capture import can_record
 from mamrl.config import Experiment
 from mamrl.device import resolve_device
 from mamrl.evaluation import adapt_to_population
-from mamrl.learner import Learner, StepRecord
+from mamrl.learner import Learner, StepRecord, why_not_captured
 from mamrl.runs import BEST, LAST, LOG, Run, create_folder, load_run, read_experiment
 
 
@@ -28,6 +30,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     tensorboard: bool = True,
+    capture: bool = True,
 ) -> Run:
     """Meta-trains an agent and returns the one that did best on the validation personas.
 
@@ -41,6 +44,7 @@ def train(
         resume: continue the run in ``out`` where it stopped; the result equals the unbroken run's, bit for bit.
         progress: show a progress bar.
         tensorboard: write TensorBoard events where the package is installed.
+        capture: on a GPU, record an iteration as a CUDA graph and replay it, where the experiment allows it.
 
     Returns:
         The best on the validation personas; in ``out`` it is ``best.pt``.
@@ -58,7 +62,7 @@ def train(
         raise ValueError("resume needs a run folder")
     if folder is not None:
         _open_folder(folder, setting.experiment, seed, resume)
-    trainer = _Trainer(Learner(setting, seed), folder)
+    trainer = _Trainer(Learner(setting, seed, capture=capture), folder)
     if folder is not None and resume and (folder / LAST).is_file():
         trainer.restore(checkpoint.load(folder / LAST))
     writer = _tensorboard(folder) if tensorboard else None
@@ -91,6 +95,9 @@ class _Trainer:
 
     def run(self, progress: bool, writer: Any) -> None:
         experiment, learner = self.experiment, self.learner
+        obstacle = why_not_captured(experiment)
+        if progress and obstacle and can_record(learner.setting.device):
+            tqdm.write(f"no CUDA graph: {obstacle}", file=sys.stderr)
         bar = tqdm(
             total=experiment.iterations,
             initial=learner.iteration,

@@ -15,6 +15,7 @@ from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error
 from mamrl.shaping.meva import (
     ITERATED_SETTINGS,
     MetaValueSettings,
+    _stride_loss,
     draw_discounts,
     follow,
     lambda_targets,
@@ -250,3 +251,20 @@ def test_v_follows_the_meta_values_gradient_alone():
     assert values is None
     for found, expected in zip((direction, outputs), network.own_gradient(x, gamma), strict=True):
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("game", "build", "settings"),
+    [
+        (games.LogisticGame(), logistic_game_network, SHORT),
+        (games.iterated_prisoners_dilemma(), iterated_2x2_network, SHORT_ITERATED),
+    ],
+)
+def test_a_stride_stays_on_its_device_and_never_waits_for_it(game, build, settings):
+    # tensors on "meta" have no numbers: mixed with one on the CPU, or asked for a number, they raise
+    network = build().to("meta")
+    target = None if settings.target_decay is None else build().to("meta").requires_grad_(False)
+    x, gamma = (each.to("meta") for each in pairs(network.policy_size))
+    loss = _stride_loss(network, target, game, settings, x, gamma)
+    loss.backward()
+    assert loss.device.type == network.weights.grad.device.type == "meta"

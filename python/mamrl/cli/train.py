@@ -36,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     parser.add_argument("--out", help="run folder: checkpoints, logs, TensorBoard events")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda where mamrl was built with it (default cpu)")
+    parser.add_argument("--no-graph", action="store_true", help="on a GPU, do not replay iterations as a CUDA graph")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="set any field")
     parser.add_argument("--threads", type=int, help="torch threads (results do not depend on it)")
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
         resume=args.resume,
         progress=not args.quiet,
+        capture=not args.no_graph,
     )
     auc = trained.validation_auc
     print(f"{args.out}: best validation AUC {auc:+.3f} at iteration {trained.iteration}; next: mamrl test {args.out}")
