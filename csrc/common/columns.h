@@ -82,11 +82,14 @@ struct BaselineChain {
   T* predictions;
   int64_t horizon, chains, trajectories, size;
   int64_t chain;
+  bool in_double;  // sums of kBaselineSamples samples and predictions too, instead of in T
 
-  // a sample's features as a row: obs, obs^2, the return, padding
+  // a sample's features as a row: obs, obs^2, the return; then padding, so that what is stored in whole registers of
+  // any level stays in the row
   int64_t used() const { return 2 * size + 1; }
-  int64_t width() const { return (used() + 7) / 8 * 8; }
-  int64_t scratch() const { return kBaselineSamples * width() + 8; }
+  int64_t padded() const { return (size + 15) / 16 * 16; }
+  int64_t width() const { return (size + padded() + 1 + 15) / 16 * 16; }
+  int64_t scratch() const { return kBaselineSamples * width(); }
 };
 
 }  // namespace mamrl

@@ -1,9 +1,12 @@
 // The linear baseline of Duan et al. 2016: least squares on [obs, obs^2, t/100, (t/100)^2, (t/100)^3, 1], one fit a
-// chain. Features are never materialised, and the normal equations are built and solved in double.
+// chain. Features are never materialised. The normal equations are built in double, or where that is as good in
+// float32 by blocks, and solved in double.
 #include "ops/baseline.h"
 
 #include <torch/csrc/stable/library.h>
 
+#include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "common/columns.h"
@@ -11,6 +14,7 @@
 #include "cpu/columns.h"
 #include "cpu/device.h"
 #include "cpu/simd.h"
+#include "cpu/tasks.h"
 
 namespace mamrl {
 namespace {
@@ -78,46 +82,106 @@ bool fit_states(const LinearBaseline<T>& op, int64_t chain) {
   return true;
 }
 
-// The same where the observation is a vector.
+// One chain of which the observation is a vector: sums over its samples, and the system made of them.
 template <class T>
-bool fit_vectors(const BaselineChain<T>& op, double ridge) {
-  const int64_t features = 2 * op.size, width = op.width(), order = features + kTimeFeatures;
-  std::vector<double> memory(op.scratch()), gram(width * width), times(kTimeFeatures * width);
-  simd_kernels<T>().baseline_sums(op, memory.data(), gram.data(), times.data());
-  double time_gram[kTimeFeatures][kTimeFeatures] = {};
-  for (int64_t t = 0; t < op.horizon; ++t) {
-    double z[kTimeFeatures];
-    time_features(t, z);
-    for (int p = 0; p < kTimeFeatures; ++p)
-      for (int q = 0; q < kTimeFeatures; ++q) time_gram[p][q] += z[p] * z[q] * double(op.trajectories);
+class DenseFit {
+ public:
+  DenseFit(const BaselineChain<T>& op, double ridge)
+      : op_(op),
+        ridge_(ridge),
+        features_(2 * op.size),
+        order_(features_ + kTimeFeatures),
+        gram_(op.width() * op.width()),
+        times_((kTimeFeatures + 1) * op.width()),
+        matrix_(order_ * order_),
+        right_(order_) {
+    for (int64_t t = 0; t < op.horizon; ++t) {
+      double z[kTimeFeatures];
+      time_features(t, z);
+      for (int p = 0; p < kTimeFeatures; ++p)
+        for (int q = 0; q < kTimeFeatures; ++q) time_gram_[p][q] += z[p] * z[q] * double(op.trajectories);
+    }
   }
 
-  std::vector<double> matrix(order * order), right(order);
-  bool solved = false;
-  for (int attempt = 0; attempt < kRidgeAttempts && !solved; ++attempt, ridge *= 10) {
-    for (int64_t i = 0; i < features; ++i) {
-      for (int64_t j = i; j < features; ++j) matrix[i * order + j] = gram[j * width + i];
-      for (int p = 0; p < kTimeFeatures; ++p) matrix[i * order + features + p] = times[p * width + i];
-      right[i] = gram[features * width + i];
+  // false where the system stays singular
+  bool run() {
+    const Scratch memory(op_.scratch() * static_cast<int64_t>(sizeof(double)));
+    bool solved = false;
+    if (std::is_same_v<T, float> && op_.size) {
+      sum(memory, false);
+      solved = solve(ridge_) && well_conditioned();
+    }
+    if (!solved) {
+      sum(memory, true);
+      double ridge = ridge_;
+      for (int attempt = 0; attempt < kRidgeAttempts && !solved; ++attempt, ridge *= 10) solved = solve(ridge);
+    }
+    if (solved) predict(memory);
+    return solved;
+  }
+
+ private:
+  void sum(const Scratch& memory, bool in_double) {
+    op_.in_double = in_double;
+    // the padding is added up too, if only to be ignored
+    std::fill_n(reinterpret_cast<double*>(memory.data()), op_.scratch(), 0.0);
+    std::fill(gram_.begin(), gram_.end(), 0.0);
+    std::fill(times_.begin(), times_.end(), 0.0);
+    simd_kernels<T>().baseline_sums(op_, reinterpret_cast<double*>(memory.data()), gram_.data(), times_.data());
+  }
+
+  bool solve(double ridge) {
+    const int64_t width = op_.width();
+    for (int64_t i = 0; i < features_; ++i) {
+      for (int64_t j = i; j < features_; ++j) matrix_[i * order_ + j] = gram_[j * width + i];
+      for (int p = 0; p < kTimeFeatures; ++p) matrix_[i * order_ + features_ + p] = times_[p * width + i];
+      right_[i] = gram_[features_ * width + i];
     }
     for (int p = 0; p < kTimeFeatures; ++p) {
-      for (int q = p; q < kTimeFeatures; ++q) matrix[(features + p) * order + features + q] = time_gram[p][q];
-      right[features + p] = times[p * width + features];
+      for (int q = p; q < kTimeFeatures; ++q) matrix_[(features_ + p) * order_ + features_ + q] = time_gram_[p][q];
+      right_[features_ + p] = times_[p * width + features_];
     }
-    solved = cholesky_solve(matrix.data(), ridge, right.data(), order, OneThread());
+    return cholesky_solve(matrix_.data(), ridge, right_.data(), order_, OneThread());
   }
-  if (!solved) return false;
 
-  const int64_t padded = (op.size + 7) / 8 * 8;
-  std::vector<double> weights(2 * padded + kTimeFeatures, 0.0);
-  for (int64_t o = 0; o < op.size; ++o) {
-    weights[o] = right[o];
-    weights[padded + o] = right[op.size + o];
+  // After solve(): whether sums in float32, whose error is about 2e-8 of a feature's square, are enough. A pivot is
+  // what earlier features leave of a feature's square; where they leave a hundredth, predictions keep an error of 1e-5
+  // of their size (docs/performance.md). The time features alone leave little of each other, but their sums are exact.
+  bool well_conditioned() const {
+    double alone[kTimeFeatures * kTimeFeatures], unused[kTimeFeatures] = {};
+    std::copy_n(&time_gram_[0][0], kTimeFeatures * kTimeFeatures, alone);
+    if (!cholesky_solve(alone, ridge_, unused, kTimeFeatures, OneThread())) return false;
+    const auto leaves = [&](int64_t i, double of) {
+      const double root = matrix_[i * order_ + i];
+      return root * root >= kLeastShare * of;
+    };
+    for (int64_t i = 0; i < features_; ++i)
+      if (!leaves(i, gram_[i * op_.width() + i])) return false;
+    for (int p = 0; p < kTimeFeatures; ++p) {
+      const double root = alone[p * kTimeFeatures + p];
+      if (!leaves(features_ + p, root * root)) return false;
+    }
+    return true;
   }
-  for (int p = 0; p < kTimeFeatures; ++p) weights[2 * padded + p] = right[features + p];
-  simd_kernels<T>().baseline_predict(op, weights.data());
-  return true;
-}
+
+  void predict(const Scratch& memory) const {
+    const int64_t padded = op_.padded();
+    std::vector<double> weights(2 * padded + kTimeFeatures, 0.0);
+    for (int64_t o = 0; o < op_.size; ++o) {
+      weights[o] = right_[o];
+      weights[padded + o] = right_[op_.size + o];
+    }
+    for (int p = 0; p < kTimeFeatures; ++p) weights[2 * padded + p] = right_[features_ + p];
+    simd_kernels<T>().baseline_predict(op_, weights.data(), reinterpret_cast<double*>(memory.data()));
+  }
+
+  static constexpr double kLeastShare = 0.01;
+  BaselineChain<T> op_;
+  double ridge_;
+  int64_t features_, order_;
+  std::vector<double> gram_, times_, matrix_, right_;
+  double time_gram_[kTimeFeatures][kTimeFeatures] = {};
+};
 
 struct Device : Cpu {
   using Cpu::Cpu;
@@ -129,9 +193,10 @@ struct Device : Cpu {
     for_column_blocks(work, op.chains, 1, [&](int64_t begin, int64_t end) {
       for (int64_t m = begin; m < end; ++m) {
         fitted[m] = op.num_states ? fit_states(op, m)
-                                  : fit_vectors<T>({op.observations, op.returns, op.predictions, op.horizon, op.chains,
-                                                    op.trajectories, op.size, m},
-                                                   op.ridge);
+                                  : DenseFit<T>({op.observations, op.returns, op.predictions, op.horizon, op.chains,
+                                                 op.trajectories, op.size, m, true},
+                                                op.ridge)
+                                        .run();
       }
     });
     for (int64_t m = 0; m < op.chains; ++m)

@@ -33,7 +33,7 @@ struct SimdKernels {
   void (*dice_gradient)(const DiceGradientColumns<T>&, int64_t begin, int64_t end);
   void (*dice_product)(const DiceProductColumns<T>&, int64_t begin, int64_t end);
   void (*baseline_sums)(const BaselineChain<T>&, double* memory, double* gram, double* times);
-  void (*baseline_predict)(const BaselineChain<T>&, const double* weights);
+  void (*baseline_predict)(const BaselineChain<T>&, const double* weights, double* memory);
 
   // false: an index is out of range, and the results are not to be used
   bool (*game_steps_small)(const GameColumns<T, uint8_t>&, int64_t begin, int64_t end);

@@ -48,7 +48,7 @@
   template <class T>                                                                     \
   void baseline_sums(const BaselineChain<T>&, double*, double*, double*);                \
   template <class T>                                                                     \
-  void baseline_predict(const BaselineChain<T>&, const double*);                         \
+  void baseline_predict(const BaselineChain<T>&, const double*, double*);                \
   template <class T, class Index>                                                        \
   bool game_steps(const GameColumns<T, Index>&, int64_t, int64_t);                       \
   template <class T, class Index>                                                        \

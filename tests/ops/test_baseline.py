@@ -45,6 +45,31 @@ def test_prediction_from_vectors_agrees_with_the_twin(device, dtype, size, batch
 
 
 @DEVICES
+@pytest.mark.parametrize("case", ["offset", "low rank", "time", "constant"])
+def test_float32_observations_that_nearly_determine_each_other_are_summed_in_float64(device, case):
+    # with sums in float32 each of these is off by 1e-4 to 1e-2
+    observations, returns = dense(150, 1, 64, 8, torch.float32)
+    noise = observations.clone()
+    if case == "offset":
+        observations += 10
+    elif case == "low rank":
+        observations[..., 4:] = observations[..., :4].flip(-1) + 0.01 * noise[..., 4:]
+    elif case == "time":
+        observations[..., 0] = torch.arange(150.0).view(-1, 1, 1) / 100 + 1e-3 * noise[..., 0]
+    else:
+        observations[..., 0] = 1 + 1e-3 * noise[..., 0]
+    expected = reference.linear_baseline(observations, returns, 0, 1e-5)
+    assert_close(ops.linear_baseline(*on(device, observations, returns)).cpu(), expected)
+
+
+def test_float32_observations_too_large_to_be_squared_twice_are_summed_in_float64():
+    observations, returns = dense(30, 1, 9, 3, torch.float32)
+    scaled = observations * 2.0**40
+    expected = reference.linear_baseline(scaled, returns, 0, 1e-5)
+    assert_close(ops.linear_baseline(scaled, returns), expected)
+
+
+@DEVICES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_states", [1, 2, 5, 17, 200])
 @pytest.mark.parametrize("batch", [(30, 2, 9), (11, 1, 130), (150, 1, 64)])

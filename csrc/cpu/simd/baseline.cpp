@@ -1,8 +1,10 @@
 // The linear baseline's sums over a chain's samples, and its predictions, where observations are vectors.
 #include "common/baseline.h"
 
+#include <type_traits>
+
 #include "common/columns.h"
-#include "cpu/simd/vec.h"
+#include "cpu/simd/multiply.h"
 
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -14,11 +16,12 @@ constexpr int64_t kSamples = kBaselineSamples;
 constexpr int64_t kWidth = kLanes<double>;
 // of the Gram matrix in registers at a time
 #if defined(__AVX512F__)
-constexpr int kTileRows = 8;
+constexpr int kGramRows = 8, kGramVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kGramRows = 4, kGramVectors = 3;
 #else
-constexpr int kTileRows = 4;
+constexpr int kGramRows = 4, kGramVectors = 2;
 #endif
-constexpr int kTileVectors = 2;
 
 // kWidth numbers to doubles, and back. The compiler's own conversion of vectors takes them apart.
 MAMRL_FN Vec<double> load_doubles(const double* from) { return load(from); }
@@ -39,177 +42,234 @@ MAMRL_FN void store_narrow(float* to, Vec<double> v) {
 }
 #endif
 
-// gram[i..i+kRows, j..j+kVectors*kWidth] += X^T X for `samples` rows of X. A tile of few sums takes several samples at
-// a time, since an addition waits four cycles for the one before it.
-template <int kRows, int kVectors>
-MAMRL_FN void gram_tile(const double* x, int64_t samples, int64_t width, int64_t i, int64_t j, double* gram) {
-  constexpr int kAtOnce = kRows * kVectors < 8 ? 8 / (kRows * kVectors) : 1;
-  Vec<double> sums[kAtOnce][kRows][kVectors] = {};
-  int64_t n = 0;
-  for (; n + kAtOnce <= samples; n += kAtOnce) {
-    for (int u = 0; u < kAtOnce; ++u, x += width) {
-      Vec<double> columns[kVectors];
-      for (int v = 0; v < kVectors; ++v) columns[v] = load(x + j + v * kWidth);
-      for (int r = 0; r < kRows; ++r)
-        for (int v = 0; v < kVectors; ++v) sums[u][r][v] += broadcast(x[i + r]) * columns[v];
-    }
+// kLanes<S> numbers as S
+template <class S, class T>
+MAMRL_FN Vec<S> load_as(const T* from) {
+  if constexpr (std::is_same_v<S, T>) {
+    return load(from);
+  } else {
+    return load_doubles(from);
   }
-  for (; n < samples; ++n, x += width)
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) sums[0][r][v] += broadcast(x[i + r]) * load(x + j + v * kWidth);
+}
+
+MAMRL_FN void add_to(double* to, Vec<double> v) { store(to, load(to) + v); }
+MAMRL_FN void add_to(double* to, Vec<float> v) {
+  float halves[2 * kWidth];
+  store(halves, v);
+  add_to(to, load_doubles(halves));
+  add_to(to + kWidth, load_doubles(halves + kWidth));
+}
+
+// gram[i..i+kRows, j..j+kVectors*lanes] += X^T X for `samples` rows of X, summed in S. A tile of few sums takes several
+// samples at a time, since an addition waits four cycles for the one before it.
+template <int kRows, int kVectors, class S>
+MAMRL_TILE void gram_tile(const S* x, int64_t samples, int64_t width, int64_t i, int64_t j, double* gram) {
+  constexpr int kAtOnce = kRows * kVectors < 8 ? 8 / (kRows * kVectors) : 1;
+  Vec<S> sums[kAtOnce][kRows][kVectors] = {};
+  int64_t n = 0;
+  for (; n + kAtOnce <= samples; n += kAtOnce)
+#pragma GCC unroll 8
+    for (int u = 0; u < kAtOnce; ++u, x += width) multiply(sums[u], x + i, 1, width, x + j, width, 1);
+  for (; n < samples; ++n, x += width) multiply(sums[0], x + i, 1, width, x + j, width, 1);
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      double* to = gram + (i + r) * width + j + v * kWidth;
-      Vec<double> total = load(to);
-      for (int u = 0; u < kAtOnce; ++u) total += sums[u][r][v];
-      store(to, total);
+      Vec<S> total = sums[0][r][v];
+      for (int u = 1; u < kAtOnce; ++u) total += sums[u][r][v];
+      add_to(gram + (i + r) * width + j + v * kLanes<S>, total);
     }
   }
 }
 
-// the rows [i, i + kRows) of the lower triangle
-template <int kRows>
-MAMRL_FN void gram_rows(const double* x, int64_t samples, int64_t width, int64_t i, double* gram) {
-  int64_t vectors = (i + kRows + kWidth - 1) / kWidth, j = 0;
-  for (; vectors >= kTileVectors; vectors -= kTileVectors, j += kTileVectors * kWidth)
-    gram_tile<kRows, kTileVectors>(x, samples, width, i, j, gram);
+// the rows [i, i + kRows) of the lower triangle; four vectors are better two and two than three and one
+template <int kRows, class S>
+MAMRL_FN void gram_rows(const S* x, int64_t samples, int64_t width, int64_t i, double* gram) {
+  int64_t vectors = (i + kRows + kLanes<S> - 1) / kLanes<S>, j = 0;
+  for (; vectors >= kGramVectors && vectors != 4; vectors -= kGramVectors, j += kGramVectors * kLanes<S>)
+    gram_tile<kRows, kGramVectors>(x, samples, width, i, j, gram);
+  for (; vectors >= 2; vectors -= 2, j += 2 * kLanes<S>) gram_tile<kRows, 2>(x, samples, width, i, j, gram);
   if (vectors) gram_tile<kRows, 1>(x, samples, width, i, j, gram);
 }
 
-MAMRL_FN void add_gram(const double* x, int64_t samples, int64_t width, int64_t used, double* gram) {
+template <class S>
+MAMRL_FN void add_gram(const S* x, int64_t samples, int64_t width, int64_t used, double* gram) {
   int64_t i = 0;
-  for (; i + kTileRows <= used; i += kTileRows) gram_rows<kTileRows>(x, samples, width, i, gram);
-  if (kTileRows > 4 && i + 4 <= used) {
+  if (kLanes<S> == 2 * kGramRows && kLanes<S> <= used) {
+    // one vector wide: twice as tall, it reads fewer numbers for each that it adds
+    gram_tile<2 * kGramRows, 1>(x, samples, width, 0, 0, gram);
+    i = 2 * kGramRows;
+  }
+  for (; i + kGramRows <= used; i += kGramRows) gram_rows<kGramRows>(x, samples, width, i, gram);
+  if (kGramRows > 4 && i + 4 <= used) {
     gram_rows<4>(x, samples, width, i, gram);
     i += 4;
   }
-  if (i + 2 <= used) {
+  if (i + 2 < used) {
+    gram_rows<3>(x, samples, width, i, gram);
+  } else if (i + 1 < used) {
     gram_rows<2>(x, samples, width, i, gram);
-    i += 2;
+  } else if (i < used) {
+    gram_rows<1>(x, samples, width, i, gram);
   }
-  if (i < used) gram_rows<1>(x, samples, width, i, gram);
 }
 
-// times[p] += z[p] * sum of the rows [first, last) of X
-MAMRL_FN void add_times(const double* x, int64_t first, int64_t last, int64_t width, const double* z, double* times) {
-  constexpr int64_t kAtOnce = 4;
-  for (int64_t j = 0; j < width; j += kWidth) {
-    Vec<double> sums[kAtOnce] = {};
-    int64_t n = first;
-    for (; n + kAtOnce <= last; n += kAtOnce)
-      for (int64_t u = 0; u < kAtOnce; ++u) sums[u] += load(x + (n + u) * width + j);
-    for (; n < last; ++n) sums[0] += load(x + n * width + j);
-    const Vec<double> sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    for (int p = 0; p < kTimeFeatures; ++p) {
-      double* to = times + p * width + j;
-      store(to, load(to) + broadcast(z[p]) * sum);
+// Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Vectors are stored whole, in an order in
+// which what comes next overwrites what spills over. `readable` says how many numbers follow in memory.
+template <class S, class T>
+MAMRL_TILE void expand_samples(const T* observations, const T* returns, int64_t count, int64_t readable, int64_t size,
+                               int64_t width, S* rows, double* sums) {
+  constexpr int64_t kAtOnce = 4;  // sums that need not wait for each other
+  const int64_t reach = (size + kLanes<S> - 1) / kLanes<S> * kLanes<S>;
+  const int64_t whole = size == 0 ? count : readable < reach ? 0 : smaller(count, (readable - reach) / size + 1);
+  for (int power = 0; power < 2; ++power) {
+    for (int64_t o = 0; o < size; o += kLanes<S>) {
+      Vec<S> totals[kAtOnce] = {};
+      const auto expand = [&](int64_t n, Vec<S>& total) __attribute__((always_inline)) {
+        const Vec<S> value = load_as<S>(observations + n * size + o);
+        const Vec<S> feature = power ? value * value : value;
+        store(rows + n * width + power * size + o, feature);
+        total += feature;
+      };
+      int64_t n = 0;
+      for (; n + kAtOnce <= whole; n += kAtOnce)
+        for (int64_t u = 0; u < kAtOnce; ++u) expand(n + u, totals[u]);
+      for (; n < whole; ++n) expand(n, totals[0]);
+      double total[kLanes<S>] = {};
+      add_to(total, (totals[0] + totals[1]) + (totals[2] + totals[3]));
+      for (int64_t lane = 0; lane < smaller(kLanes<S>, size - o); ++lane) sums[power * size + o + lane] += total[lane];
     }
   }
-}
-
-// Vectors are stored whole: what spills over is overwritten by what comes next, in the order obs, obs^2, return, next
-// sample. `readable` says how many numbers follow in memory; kVectors is as in predict_row.
-template <int kVectors, class T>
-static void expand_samples(const T* observation, const T* returns, int64_t count, int64_t readable, int64_t size,
-                           int64_t width, double* sample) {
-  const int64_t vectors = kVectors ? kVectors : (size + kWidth - 1) / kWidth;
-  for (int64_t n = 0; n < count; ++n, observation += size, readable -= size, sample += width) {
-    if (vectors * kWidth <= readable) {
-      for (int64_t v = 0; v < vectors; ++v) store(sample + v * kWidth, load_doubles(observation + v * kWidth));
-      for (int64_t v = 0; v < vectors; ++v) {
-        const Vec<double> value = load_doubles(observation + v * kWidth);
-        store(sample + size + v * kWidth, value * value);
-      }
-    } else {
-      for (int64_t o = 0; o < size; ++o) {
-        sample[o] = double(observation[o]);
-        sample[size + o] = sample[o] * sample[o];
-      }
+  for (int64_t n = whole; n < count; ++n) {
+    S* row = rows + n * width;
+    for (int64_t o = 0; o < size; ++o) {
+      row[o] = S(observations[n * size + o]);
+      row[size + o] = row[o] * row[o];
+      sums[o] += double(row[o]);
+      sums[size + o] += double(row[size + o]);
     }
-    sample[2 * size] = double(returns[n]);
   }
+  for (int64_t n = 0; n < count; ++n) rows[n * width + 2 * size] = S(returns[n]);
+  Vec<double> totals = {};
+  int64_t n = 0;
+  for (; n + kWidth <= count; n += kWidth) totals += load_doubles(returns + n);
+  for (; n < count; ++n) totals[0] += double(returns[n]);
+  sums[2 * size] += sum<double>(totals);
 }
 
-template <class T>
-void baseline_sums(const BaselineChain<T>& op, double* x, double* gram, double* times) {
+// S is what blocks of kSamples are summed in; the blocks are always added in double.
+template <class S, class T>
+MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, double* times) {
   const int64_t size = op.size, width = op.width(), row_stride = op.chains * op.trajectories;
   const int64_t numbers = op.horizon * row_stride * size;
-  const int64_t vectors = (size + kWidth - 1) / kWidth;
-  const auto expand = vectors == 1   ? expand_samples<1, T>
-                      : vectors == 2 ? expand_samples<2, T>
-                      : vectors == 3 ? expand_samples<3, T>
-                                     : expand_samples<0, T>;
+  double* sums = times + kTimeFeatures * width;
   int64_t filled = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
-    double z[kTimeFeatures];
-    time_features(t, z);
     const int64_t row = t * row_stride + op.chain * op.trajectories;
+    fill_zero(sums, width);
     for (int64_t k = 0; k < op.trajectories;) {
-      const int64_t first = filled, count = smaller(op.trajectories - k, kSamples - filled);
-      const int64_t sample = row + k;
-      expand(op.observations + sample * size, op.returns + sample, count, numbers - sample * size, size, width,
-             x + filled * width);
+      const int64_t count = smaller(op.trajectories - k, kSamples - filled), sample = row + k;
+      expand_samples(op.observations + sample * size, op.returns + sample, count, numbers - sample * size, size, width,
+                     rows + filled * width, sums);
       k += count;
       filled += count;
-      add_times(x, first, filled, width, z, times);
       if (filled == kSamples) {
-        add_gram(x, filled, width, op.used(), gram);
+        // the next step's arrive while the products run
+        const T* next = op.observations + (row + row_stride) * size;
+        if (t + 1 < op.horizon)
+          for (int64_t i = 0; i < smaller(op.trajectories, kSamples) * size; i += 64 / int64_t(sizeof(T)))
+            __builtin_prefetch(next + i);
+        add_gram(rows, filled, width, op.used(), gram);
         filled = 0;
       }
     }
+    // these features are the same all over a time step
+    double z[kTimeFeatures];
+    time_features(t, z);
+    for (int p = 0; p < kTimeFeatures; ++p)
+      for (int64_t j = 0; j < width; j += kWidth) add_to(times + p * width + j, broadcast(z[p]) * load(sums + j));
   }
-  add_gram(x, filled, width, op.used(), gram);
+  add_gram(rows, filled, width, op.used(), gram);
 }
 
-// Lane n of the result is the sum of sums[n]: neighbours are added and packed until one vector is left.
-MAMRL_FN Vec<double> sum_each(Vec<double>* sums) {
-  typedef int64_t Mask __attribute__((vector_size(kVectorBytes)));
-  Mask even, odd;
-  for (int64_t lane = 0; lane < kWidth; ++lane) {
-    even[lane] = 2 * lane;
-    odd[lane] = 2 * lane + 1;
+template <class T>
+void baseline_sums(const BaselineChain<T>& op, double* memory, double* gram, double* times) {
+  if (op.in_double) {
+    add_samples(op, memory, gram, times);
+  } else {
+    add_samples(op, reinterpret_cast<T*>(memory), gram, times);
   }
-  for (int64_t count = kWidth; count > 1; count /= 2)
+}
+
+// The elements of a and b that are even and odd, added: neighbours within 16 bytes, or, where these are sums already,
+// the 16 bytes beside each other.
+template <class S>
+MAMRL_FN Vec<S> add_neighbours(Vec<S> a, Vec<S> b, bool within) {
+  typedef std::conditional_t<sizeof(S) == 4, int32_t, int64_t> Index;
+  typedef Index Mask __attribute__((vector_size(kVectorBytes)));
+  constexpr int64_t kLane = 16 / static_cast<int64_t>(sizeof(S)), kHalf = kLane / 2;
+  Mask even, odd;
+  for (int64_t i = 0; i < kLanes<S>; ++i) {
+    const int64_t lane = i / kLane, at = i % kLane;
+    const int64_t first = within ? (at < kHalf ? 0 : kLanes<S>)+lane * kLane + at % kHalf * 2 : 2 * lane * kLane + at;
+    even[i] = Index(first);
+    odd[i] = Index(first + (within ? 1 : kLane));
+  }
+  return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+}
+
+// Lane n of the result is the sum of sums[n].
+template <class S>
+MAMRL_FN Vec<S> sum_each(Vec<S>* sums) {
+  constexpr int64_t kLane = 16 / static_cast<int64_t>(sizeof(S));
+#pragma GCC unroll 4
+  for (int64_t count = kLanes<S>; count > 1; count /= 2) {
+#pragma GCC unroll 8
     for (int64_t n = 0; n < count / 2; ++n)
-      sums[n] =
-          __builtin_shuffle(sums[2 * n], sums[2 * n + 1], even) + __builtin_shuffle(sums[2 * n], sums[2 * n + 1], odd);
+      sums[n] = add_neighbours<S>(sums[2 * n], sums[2 * n + 1], count * kLane > kLanes<S>);
+  }
   return sums[0];
 }
 
-// Predictions of `kWidth` samples at a time, as far as whole vectors may be read; returns how many were made. kVectors
+// Predictions of kLanes<S> samples at a time, as far as whole vectors may be read; returns how many were made. kVectors
 // is what an observation takes, and 0 where that is not known to the compiler.
-template <int kVectors, class T>
-static int64_t predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, double at_time,
-                           const double* linear, const double* square, T* predictions) {
-  const int64_t vectors = kVectors ? kVectors : (size + kWidth - 1) / kWidth;
+template <int kVectors, class S, class T>
+static int64_t predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, S at_time,
+                           const S* linear, const S* square, T* predictions) {
+  constexpr int64_t kAtOnce = kLanes<S>;
+  const int64_t vectors = kVectors ? kVectors : (size + kAtOnce - 1) / kAtOnce;
   int64_t k = 0;
-  for (; k + kWidth <= count && (k + kWidth - 1) * size + vectors * kWidth <= readable; k += kWidth) {
-    Vec<double> sums[kWidth];
-    for (int64_t n = 0; n < kWidth; ++n) {
+  for (; k + kAtOnce <= count && (k + kAtOnce - 1) * size + vectors * kAtOnce <= readable; k += kAtOnce) {
+    Vec<S> sums[kAtOnce];
+#pragma GCC unroll 16
+    for (int64_t n = 0; n < kAtOnce; ++n) {
       const T* observation = observations + (k + n) * size;
-      Vec<double> sum = {};
+      Vec<S> sum = {};
       for (int64_t v = 0; v < vectors; ++v) {
-        const Vec<double> value = load_doubles(observation + v * kWidth);
-        sum += value * (load(linear + v * kWidth) + value * load(square + v * kWidth));
+        const Vec<S> value = load_as<S>(observation + v * kAtOnce);
+        sum += value * (load(linear + v * kAtOnce) + value * load(square + v * kAtOnce));
       }
       sums[n] = sum;
     }
-    store_narrow(predictions + k, sum_each(sums) + broadcast(at_time));
+    const Vec<S> predicted = sum_each<S>(sums) + broadcast(at_time);
+    if constexpr (std::is_same_v<S, T>) {
+      store(predictions + k, predicted);
+    } else {
+      store_narrow(predictions + k, predicted);
+    }
   }
   return k;
 }
 
-// weights: those of obs, then those of obs^2, each padded with zeros to a multiple of 8; then of the time features
-template <class T>
-void baseline_predict(const BaselineChain<T>& op, const double* weights) {
-  const int64_t size = op.size, padded = (size + 7) / 8 * 8, row_stride = op.chains * op.trajectories;
-  const int64_t vectors = (size + kWidth - 1) / kWidth;
-  const int64_t numbers = op.horizon * row_stride * size;
-  const auto predict = vectors == 1   ? predict_row<1, T>
-                       : vectors == 2 ? predict_row<2, T>
-                       : vectors == 3 ? predict_row<3, T>
-                                      : predict_row<0, T>;
-  const double *linear = weights, *square = weights + padded, *time_weights = weights + 2 * padded;
+template <class S, class T>
+MAMRL_FN void predict(const BaselineChain<T>& op, const double* weights, S* memory) {
+  const int64_t size = op.size, padded = op.padded(), row_stride = op.chains * op.trajectories;
+  const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>, numbers = op.horizon * row_stride * size;
+  const auto predict_samples = vectors == 1   ? predict_row<1, S, T>
+                               : vectors == 2 ? predict_row<2, S, T>
+                               : vectors == 3 ? predict_row<3, S, T>
+                                              : predict_row<0, S, T>;
+  S *linear = memory, *square = memory + padded;
+  for (int64_t o = 0; o < 2 * padded; ++o) memory[o] = S(weights[o]);
+  const double* time_weights = weights + 2 * padded;
   for (int64_t t = 0; t < op.horizon; ++t) {
     double z[kTimeFeatures], at_time = 0;
     time_features(t, z);
@@ -217,21 +277,31 @@ void baseline_predict(const BaselineChain<T>& op, const double* weights) {
     const int64_t row = t * row_stride + op.chain * op.trajectories, readable = numbers - row * size;
     const T* observations = op.observations + row * size;
     T* predictions = op.predictions + row;
-    int64_t k = predict(observations, op.trajectories, readable, size, at_time, linear, square, predictions);
+    int64_t k = predict_samples(observations, op.trajectories, readable, size, S(at_time), linear, square, predictions);
     for (; k < op.trajectories; ++k) {
       double sum = at_time;
       for (int64_t o = 0; o < size; ++o) {
         const double value = double(observations[k * size + o]);
-        sum += value * (linear[o] + value * square[o]);
+        sum += value * (weights[o] + value * weights[padded + o]);
       }
       predictions[k] = T(sum);
     }
   }
 }
 
+// weights: those of obs, then those of obs^2, each padded with zeros to whole registers; then of the time features
+template <class T>
+void baseline_predict(const BaselineChain<T>& op, const double* weights, double* memory) {
+  if (op.in_double) {
+    predict(op, weights, memory);
+  } else {
+    predict(op, weights, reinterpret_cast<T*>(memory));
+  }
+}
+
 #define MAMRL_INSTANTIATE(T)                                                          \
   template void baseline_sums<T>(const BaselineChain<T>&, double*, double*, double*); \
-  template void baseline_predict<T>(const BaselineChain<T>&, const double*);
+  template void baseline_predict<T>(const BaselineChain<T>&, const double*, double*);
 MAMRL_INSTANTIATE(float)
 MAMRL_INSTANTIATE(double)
 

@@ -132,15 +132,10 @@ static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
       ahead.add(tangents + count * row, count * row, tiles);
     }
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
-      int64_t k = 0;
-      for (; k + kTileRows <= count; k += kTileRows) {
+      for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
         ahead.next();
-        tangent_tile<kTileRows>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents,
-                                earlier_row);
-      }
-      for (; k < count; ++k) {
-        tangent_tile<1>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
-      }
+        tangent_tile<R>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
+      });
     }
     T* before = s.operand[0];
     s.operand[0] = s.operand[1];

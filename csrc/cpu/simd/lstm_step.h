@@ -185,12 +185,10 @@ static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int6
   Ahead ahead;
   if (next_saved) ahead.add(next_saved, count * 5 * net.padded, net.padded / kLanes<T> * (count / kTileRows + 1));
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
-    int64_t k = 0;
-    for (; k + kTileRows <= count; k += kTileRows) {
+    for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
       ahead.next();
-      forward_tile<kTileRows>(net, gate_rows, k, unit, saved);
-    }
-    for (; k < count; ++k) forward_tile<1>(net, gate_rows, k, unit, saved);
+      forward_tile<R>(net, gate_rows, k, unit, saved);
+    });
   }
   T* before = net.hidden[0];
   net.hidden[0] = net.hidden[1];

@@ -20,6 +20,16 @@ constexpr int kTileRows = 3;
 constexpr int kTileRows = 2;
 #endif
 
+// Calls tile.operator()<R>(first) for tiles of R of `rows` rows: as many full ones as there are, then of two, then of
+// one, which has too few sums to keep the FMAs busy.
+template <class F>
+MAMRL_FN void for_tiles(int64_t rows, F&& tile) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows) tile.template operator()<kTileRows>(r);
+  for (; r + 2 <= rows; r += 2) tile.template operator()<2>(r);
+  if (r < rows) tile.template operator()<1>(r);
+}
+
 // tile[r][v] += sum_k a[r * row_stride + k * depth_stride] * b[k * b_stride + v * lanes]
 template <int R, int V, class T>
 MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int64_t depth_stride, const T* b,
@@ -81,16 +91,11 @@ MAMRL_TILE void add_product_tile(T* c, int64_t c_stride, const T* a, int64_t row
 template <int V, class T>
 static void add_product_columns(T* c, int64_t c_stride, const T* a, int64_t row_stride, int64_t depth_stride,
                                 const T* b, int64_t b_stride, int64_t rows, int64_t depth, Ahead& ahead) {
-  int64_t r = 0;
-  for (; r + kTileRows <= rows; r += kTileRows) {
+  for_tiles(rows, [&]<int R>(int64_t r) __attribute__((always_inline)) {
     ahead.next();
-    add_product_tile<kTileRows, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b,
-                                   b_stride, depth);
-  }
-  for (; r < rows; ++r) {
-    add_product_tile<1, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b, b_stride,
+    add_product_tile<R, V>(c + r * c_stride, c_stride, a + r * row_stride, row_stride, depth_stride, b, b_stride,
                            depth);
-  }
+  });
 }
 
 // C (rows, columns) += A (rows, depth) B (depth, columns), columns a multiple of the lanes. The depth is cut
