@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count, pairwise
@@ -207,8 +208,14 @@ def _above(setting: str, leader: Tested, follower: Tested) -> Check:
 def _apart(leader: str, high: Tensor, follower: str, low: Tensor) -> Check:
     """That two intervals of AUC lie apart: the gap between their facing ends."""
     (mean, half), (other, other_half) = confidence_interval(high), confidence_interval(low)
-    what = f"AUC of {leader} ({mean:+.2f} ± {half:.2f}) over {follower} ({other:+.2f} ± {other_half:.2f}): gap"
+    what = f"AUC of {leader} ({_told(mean, half)}) over {follower} ({_told(other, other_half)}): gap"
     return Check(what, (mean - half) - (other + other_half), 0, _FAR)
+
+
+def _told(mean: float, half: float) -> str:
+    """An interval with at least two of its digits."""
+    decimals = max(2, 1 - math.floor(math.log10(half))) if half > 0 else 2
+    return f"{mean:+.{decimals}f} ± {half:.{decimals}f}"
 
 
 def _write_rewards(report: Report, tested: Sequence[Tested]) -> None:
