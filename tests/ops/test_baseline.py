@@ -100,12 +100,18 @@ def test_the_residual_is_orthogonal_to_the_features():
         assert (residual * feature).sum((0, 2)).abs().max() < 1e-3
 
 
-def test_every_chain_has_a_fit_of_its_own():
-    observations, returns = dense(chains=3)
+# where memory ends within a register of the last observations, other loads must give the same bits
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 17])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_chain_has_a_fit_of_its_own(size, dtype):
+    observations, returns = dense(chains=3, trajectories=18, size=size, dtype=dtype)
     together = ops.linear_baseline(observations, returns)
     for m in range(3):
         alone = ops.linear_baseline(observations[:, m], returns[:, m])
         assert torch.equal(together[:, m], alone)
+
+
+def test_every_chain_has_a_fit_of_its_own_over_states():
     states, returns = indexed(chains=3)
     together = ops.linear_baseline(states, returns, num_states=5)
     assert torch.equal(together[:, 1], ops.linear_baseline(states[:, 1], returns[:, 1], num_states=5))

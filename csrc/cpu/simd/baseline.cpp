@@ -112,8 +112,17 @@ MAMRL_FN void add_gram(const S* x, int64_t samples, int64_t width, int64_t used,
   }
 }
 
+// kLanes<S> numbers as S where only the first `count` may be read; the others are 0
+template <class S, class T>
+MAMRL_FN Vec<S> load_some(const T* from, int64_t count) {
+  T some[kLanes<S>] = {};
+  copy(some, from, smaller(kLanes<S>, count));
+  return load_as<S>(some);
+}
+
 // Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Vectors are stored whole, in an order in
-// which what comes next overwrites what spills over. `readable` says how many numbers follow in memory.
+// which what comes next overwrites what spills over. `readable` says how many numbers follow in memory; the bits do not
+// depend on it.
 template <class S, class T>
 MAMRL_TILE void expand_samples(const T* observations, const T* returns, int64_t count, int64_t readable, int64_t size,
                                int64_t width, S* rows, double* sums) {
@@ -123,28 +132,21 @@ MAMRL_TILE void expand_samples(const T* observations, const T* returns, int64_t 
   for (int power = 0; power < 2; ++power) {
     for (int64_t o = 0; o < size; o += kLanes<S>) {
       Vec<S> totals[kAtOnce] = {};
-      const auto expand = [&](int64_t n, Vec<S>& total) __attribute__((always_inline)) {
-        const Vec<S> value = load_as<S>(observations + n * size + o);
+      const auto expand = [&](int64_t n, Vec<S> value) __attribute__((always_inline)) {
         const Vec<S> feature = power ? value * value : value;
         store(rows + n * width + power * size + o, feature);
-        total += feature;
+        totals[n % kAtOnce] += feature;
       };
+      const T* from = observations + o;
       int64_t n = 0;
       for (; n + kAtOnce <= whole; n += kAtOnce)
-        for (int64_t u = 0; u < kAtOnce; ++u) expand(n + u, totals[u]);
-      for (; n < whole; ++n) expand(n, totals[0]);
+#pragma GCC unroll 4
+        for (int64_t u = 0; u < kAtOnce; ++u) expand(n + u, load_as<S>(from + (n + u) * size));
+      for (; n < whole; ++n) expand(n, load_as<S>(from + n * size));
+      for (; n < count; ++n) expand(n, load_some<S>(from + n * size, size - o));
       double total[kLanes<S>] = {};
       add_to(total, (totals[0] + totals[1]) + (totals[2] + totals[3]));
       for (int64_t lane = 0; lane < smaller(kLanes<S>, size - o); ++lane) sums[power * size + o + lane] += total[lane];
-    }
-  }
-  for (int64_t n = whole; n < count; ++n) {
-    S* row = rows + n * width;
-    for (int64_t o = 0; o < size; ++o) {
-      row[o] = S(observations[n * size + o]);
-      row[size + o] = row[o] * row[o];
-      sums[o] += double(row[o]);
-      sums[size + o] += double(row[size + o]);
     }
   }
   for (int64_t n = 0; n < count; ++n) rows[n * width + 2 * size] = S(returns[n]);
@@ -229,13 +231,16 @@ MAMRL_FN Vec<S> sum_each(Vec<S>* sums) {
   return sums[0];
 }
 
-// Predictions of kLanes<S> samples at a time, as far as whole vectors may be read; returns how many were made. kVectors
-// is what an observation takes, and 0 where that is not known to the compiler.
+// Predictions of kLanes<S> samples at a time. kVectors is what an observation takes, and 0 where that is not known to
+// the compiler; `readable` is as in expand_samples.
 template <int kVectors, class S, class T>
-static int64_t predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, S at_time,
-                           const S* linear, const S* square, T* predictions) {
+static void predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, S at_time,
+                        const S* linear, const S* square, T* predictions) {
   constexpr int64_t kAtOnce = kLanes<S>;
   const int64_t vectors = kVectors ? kVectors : (size + kAtOnce - 1) / kAtOnce;
+  const auto term = [&](Vec<S> value, int64_t v) __attribute__((always_inline)) {
+    return value * (load(linear + v * kAtOnce) + value * load(square + v * kAtOnce));
+  };
   int64_t k = 0;
   for (; k + kAtOnce <= count && (k + kAtOnce - 1) * size + vectors * kAtOnce <= readable; k += kAtOnce) {
     Vec<S> sums[kAtOnce];
@@ -243,10 +248,7 @@ static int64_t predict_row(const T* observations, int64_t count, int64_t readabl
     for (int64_t n = 0; n < kAtOnce; ++n) {
       const T* observation = observations + (k + n) * size;
       Vec<S> sum = {};
-      for (int64_t v = 0; v < vectors; ++v) {
-        const Vec<S> value = load_as<S>(observation + v * kAtOnce);
-        sum += value * (load(linear + v * kAtOnce) + value * load(square + v * kAtOnce));
-      }
+      for (int64_t v = 0; v < vectors; ++v) sum += term(load_as<S>(observation + v * kAtOnce), v);
       sums[n] = sum;
     }
     const Vec<S> predicted = sum_each<S>(sums) + broadcast(at_time);
@@ -256,7 +258,17 @@ static int64_t predict_row(const T* observations, int64_t count, int64_t readabl
       store_narrow(predictions + k, predicted);
     }
   }
-  return k;
+  for (; k < count; k += kAtOnce) {
+    const int64_t left = smaller(kAtOnce, count - k);
+    Vec<S> sums[kAtOnce] = {};
+    for (int64_t n = 0; n < left; ++n) {
+      const T* observation = observations + (k + n) * size;
+      for (int64_t v = 0; v < vectors; ++v)
+        sums[n] += term(load_some<S>(observation + v * kAtOnce, size - v * kAtOnce), v);
+    }
+    const Vec<S> predicted = sum_each<S>(sums) + broadcast(at_time);
+    for (int64_t n = 0; n < left; ++n) predictions[k + n] = T(predicted[n]);
+  }
 }
 
 template <class S, class T>
@@ -275,17 +287,8 @@ MAMRL_FN void predict(const BaselineChain<T>& op, const double* weights, S* memo
     time_features(t, z);
     for (int p = 0; p < kTimeFeatures; ++p) at_time += z[p] * time_weights[p];
     const int64_t row = t * row_stride + op.chain * op.trajectories, readable = numbers - row * size;
-    const T* observations = op.observations + row * size;
-    T* predictions = op.predictions + row;
-    int64_t k = predict_samples(observations, op.trajectories, readable, size, S(at_time), linear, square, predictions);
-    for (; k < op.trajectories; ++k) {
-      double sum = at_time;
-      for (int64_t o = 0; o < size; ++o) {
-        const double value = double(observations[k * size + o]);
-        sum += value * (weights[o] + value * weights[padded + o]);
-      }
-      predictions[k] = T(sum);
-    }
+    predict_samples(op.observations + row * size, op.trajectories, readable, size, S(at_time), linear, square,
+                    op.predictions + row);
   }
 }
 
