@@ -20,7 +20,7 @@ else()
   endif()
   enable_language(CUDA)
   message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} (${CMAKE_CUDA_COMPILER_VERSION}) for ${CMAKE_CUDA_ARCHITECTURES}")
-  add_library(_C_cuda MODULE csrc/module.cpp ${MAMRL_CUDA_SOURCES})
+  add_library(_C_cuda MODULE csrc/direct.cpp csrc/module.cpp ${MAMRL_CUDA_SOURCES})
   mamrl_torch_module(_C_cuda)
   target_compile_definitions(_C_cuda PRIVATE USE_CUDA)
   target_compile_options(_C_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra;-Werror=all-warnings>")
@@ -37,7 +37,7 @@ if(MAMRL_EMULATE_CUDA)
     file(CONFIGURE OUTPUT ${wrapped}/${name}.cpp CONTENT "#include \"cuda/${name}.cu\"\n")
     list(APPEND MAMRL_EMULATED_SOURCES ${wrapped}/${name}.cpp)
   endforeach()
-  add_library(_C_emulated MODULE csrc/library.cpp csrc/module.cpp csrc/cuda/emulated/emulator.cpp
+  add_library(_C_emulated MODULE csrc/library.cpp csrc/direct.cpp csrc/module.cpp csrc/cuda/emulated/emulator.cpp
                                  ${MAMRL_EMULATED_SOURCES})
   mamrl_torch_library(_C_emulated _C)
   # unrolling is nvcc's business

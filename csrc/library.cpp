@@ -36,6 +36,10 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
   m.def(
       "dice_hessian_product(Tensor log_probs, Tensor vector, Tensor grad, Tensor pair_weights, Tensor? baseline, "
       "float discount) -> (Tensor grad_log_probs, Tensor grad_grad)");
+  // the three at once
+  m.def(
+      "dice_derivatives(Tensor log_probs, Tensor rewards, Tensor baseline, Tensor vector, float discount) "
+      "-> (Tensor objective, Tensor gradient, Tensor product)");
 
   // ---- tables (M, R) read at indices (T, M, K), and the transpose ----
   m.def("table_lookup(Tensor table, Tensor index) -> Tensor");

@@ -15,6 +15,7 @@
 #include "cpu/device.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -211,3 +212,5 @@ struct Device : Cpu {
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("linear_baseline", TORCH_BOX(&mamrl::linear_baseline<mamrl::Device>));
 }
+
+MAMRL_DIRECT(linear_baseline, mamrl::linear_baseline<mamrl::Device>);

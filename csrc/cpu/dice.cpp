@@ -10,6 +10,7 @@
 #include "cpu/columns.h"
 #include "cpu/device.h"
 #include "cpu/simd.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -23,12 +24,12 @@ std::vector<double> powers_of(double discount, int64_t horizon) {
   return powers;
 }
 
-// each column's factor: the gradient of its chain's objective, over the number of trajectories
+// each column's factor
 template <class T>
 std::vector<T> column_scales(const T* grad, DiceShape shape) {
   std::vector<T> scales(shape.columns());
   for (int64_t m = 0, column = 0; m < shape.chains; ++m) {
-    const T scale = grad[m] / T(shape.trajectories);
+    const T scale = dice_scale(grad, m, shape);
     for (int64_t k = 0; k < shape.trajectories; ++k) scales[column++] = scale;
   }
   return scales;
@@ -101,7 +102,7 @@ struct Device : Cpu {
     op.sums = sums.data();
     op.carried = carried.data();
     for_column_blocks(op, kDiceBlock, simd_kernels<T>().dice_product);
-    chain_means<T>(sums, shape, product.grad_grad);
+    if (product.grad_grad) chain_means<T>(sums, shape, product.grad_grad);
   }
 };
 
@@ -113,4 +114,11 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("loaded_dice_objective", TORCH_BOX(&mamrl::loaded_dice_objective<mamrl::Device>));
   m.impl("dice_gradient", TORCH_BOX(&mamrl::dice_gradient<mamrl::Device>));
   m.impl("dice_hessian_product", TORCH_BOX(&mamrl::dice_hessian_product<mamrl::Device>));
+  m.impl("dice_derivatives", TORCH_BOX(&mamrl::dice_derivatives<mamrl::Device>));
 }
+
+MAMRL_DIRECT(dice_objective, mamrl::dice_objective<mamrl::Device>);
+MAMRL_DIRECT(loaded_dice_objective, mamrl::loaded_dice_objective<mamrl::Device>);
+MAMRL_DIRECT(dice_gradient, mamrl::dice_gradient<mamrl::Device>);
+MAMRL_DIRECT(dice_hessian_product, mamrl::dice_hessian_product<mamrl::Device>);
+MAMRL_DIRECT(dice_derivatives, mamrl::dice_derivatives<mamrl::Device>);

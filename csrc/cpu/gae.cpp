@@ -6,6 +6,7 @@
 #include "cpu/columns.h"
 #include "cpu/device.h"
 #include "cpu/simd.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -29,3 +30,6 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("gae", TORCH_BOX(&mamrl::gae<mamrl::Device>));
   m.impl("gae_backward", TORCH_BOX(&mamrl::gae_backward<mamrl::Device>));
 }
+
+MAMRL_DIRECT(gae, mamrl::gae<mamrl::Device>);
+MAMRL_DIRECT(gae_backward, mamrl::gae_backward<mamrl::Device>);

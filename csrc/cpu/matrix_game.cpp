@@ -11,6 +11,7 @@
 #include "cpu/columns.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -258,3 +259,7 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("tabular_actions", TORCH_BOX(&mamrl::tabular_actions));
   m.impl("matrix_game_turn", TORCH_BOX(&mamrl::matrix_game_turn));
 }
+
+MAMRL_DIRECT(matrix_game_steps, mamrl::matrix_game_steps);
+MAMRL_DIRECT(tabular_actions, mamrl::tabular_actions);
+MAMRL_DIRECT(matrix_game_turn, mamrl::matrix_game_turn);

@@ -6,6 +6,7 @@
 #include "cpu/columns.h"
 #include "cpu/device.h"
 #include "cpu/simd.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -29,3 +30,6 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("discounted_returns", TORCH_BOX(&mamrl::discounted_returns<mamrl::Device>));
   m.impl("discounted_returns_backward", TORCH_BOX(&mamrl::discounted_returns_backward<mamrl::Device>));
 }
+
+MAMRL_DIRECT(discounted_returns, mamrl::discounted_returns<mamrl::Device>);
+MAMRL_DIRECT(discounted_returns_backward, mamrl::discounted_returns_backward<mamrl::Device>);

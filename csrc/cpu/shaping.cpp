@@ -8,6 +8,7 @@
 #include "common/logistic.h"
 #include "common/quantile_huber.h"
 #include "cpu/device.h"
+#include "direct.h"
 
 // one binary, the widest vectors that the machine has
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -126,3 +127,6 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("iterated_2x2", TORCH_BOX(&mamrl::iterated_2x2<mamrl::Device>));
   m.impl("quantile_huber", TORCH_BOX(&mamrl::quantile_huber<mamrl::Device>));
 }
+
+MAMRL_DIRECT(iterated_2x2, mamrl::iterated_2x2<mamrl::Device>);
+MAMRL_DIRECT(quantile_huber, mamrl::quantile_huber<mamrl::Device>);

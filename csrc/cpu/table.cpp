@@ -7,6 +7,7 @@
 
 #include "cpu/columns.h"
 #include "cpu/device.h"
+#include "direct.h"
 
 namespace mamrl {
 namespace {
@@ -48,3 +49,6 @@ STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
   m.impl("table_lookup", TORCH_BOX(&mamrl::table_lookup<mamrl::Device>));
   m.impl("table_accumulate", TORCH_BOX(&mamrl::table_accumulate<mamrl::Device>));
 }
+
+MAMRL_DIRECT(table_lookup, mamrl::table_lookup<mamrl::Device>);
+MAMRL_DIRECT(table_accumulate, mamrl::table_accumulate<mamrl::Device>);

@@ -69,7 +69,7 @@ __global__ void gradient_kernel(DiceGradient<T> op, const double* powers) {
   const int64_t columns = op.shape.columns(), count = op.shape.horizon * columns;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const int64_t chain = i % columns / op.shape.trajectories;
-    const T scale = op.grad[chain] / T(op.shape.trajectories);
+    const T scale = dice_scale(op.grad, chain, op.shape);
     const T baseline = op.baseline ? op.baseline[i] : T(0);
     op.gradient[i] = scale * dice_weight<T>(op.pair_weights[i], baseline, T(powers[i / columns]));
   }
@@ -129,7 +129,7 @@ __device__ void add_later(const DiceProduct<T>& op, int64_t column, T scale) {
 template <class T>
 __global__ void product_kernel(DiceProduct<T> op, const double* powers, double* sums) {
   for (int64_t column = grid_thread(); column < op.shape.columns(); column += grid_threads()) {
-    const T scale = op.grad[column / op.shape.trajectories] / T(op.shape.trajectories);
+    const T scale = dice_scale(op.grad, column / op.shape.trajectories, op.shape);
     sums[column] = add_earlier(op, powers, column, scale);
     add_later(op, column, scale);
   }
@@ -161,7 +161,7 @@ struct Device : Gpu {
   void run(const DiceProduct<T>& op) const {
     const auto powers = powers_of(op.discount, op.shape.horizon), sums = scratch<double>(op.shape.columns());
     launch_over(op.shape.columns(), product_kernel<T>, op, powers.data(), sums.data());
-    means(sums, op.shape, op.grad_grad);
+    if (op.grad_grad) means(sums, op.shape, op.grad_grad);
   }
 
  private:
@@ -187,4 +187,5 @@ MAMRL_CUDA_OPS(m) {
   m.impl("loaded_dice_objective", TORCH_BOX(&mamrl::loaded_dice_objective<mamrl::Device>));
   m.impl("dice_gradient", TORCH_BOX(&mamrl::dice_gradient<mamrl::Device>));
   m.impl("dice_hessian_product", TORCH_BOX(&mamrl::dice_hessian_product<mamrl::Device>));
+  m.impl("dice_derivatives", TORCH_BOX(&mamrl::dice_derivatives<mamrl::Device>));
 }

@@ -17,6 +17,12 @@ struct DiceShape {
   Tensor empty_chains(const Tensor& like) const { return empty_row_major(like, &chains, dims - 2); }
 };
 
+// of a chain's columns: the gradient of its objective over the number of trajectories; no gradients are ones
+template <class T>
+MAMRL_FN T dice_scale(const T* grad, int64_t chain, const DiceShape& shape) {
+  return (grad ? grad[chain] : T(1)) / T(shape.trajectories);
+}
+
 // loaded: rewards are advantages, whose weights are not summed over time and whose objective is zero
 template <class T>
 struct DiceObjective {
@@ -27,7 +33,7 @@ struct DiceObjective {
   T *objective, *pair_weights;
 };
 
-// grad (M): of the chains' objectives; baseline may be null
+// grad (M): of the chains' objectives, or null; baseline may be null
 template <class T>
 struct DiceGradient {
   DiceShape shape;
@@ -36,6 +42,7 @@ struct DiceGradient {
   T* gradient;
 };
 
+// grad_grad may be null
 template <class T>
 struct DiceProduct {
   DiceShape shape;
@@ -129,6 +136,30 @@ std::tuple<Tensor, Tensor> dice_hessian_product(const Tensor& log_probs, const T
                               product.mutable_data_ptr<T>(), grad_grad.mutable_data_ptr<T>()});
   });
   return {product, grad_grad};
+}
+
+// Value, gradient and Hessian-vector product at once, of the sum over chains.
+template <class Device>
+std::tuple<Tensor, Tensor, Tensor> dice_derivatives(const Tensor& log_probs, const Tensor& rewards_,
+                                                    const Tensor& baseline_, const Tensor& vector_, double discount) {
+  const Tensor rewards = row_major(rewards_), baseline = row_major(baseline_), vector = row_major(vector_);
+  const DiceShape shape = dice_shape("log_probs", log_probs);
+  check_like("rewards", rewards, "log_probs", log_probs);
+  check_like("baseline", baseline, "log_probs", log_probs);
+  check_like("vector", vector, "log_probs", log_probs);
+  check_fraction("discount", discount);
+  const Device device({&rewards, &baseline, &vector});
+  Tensor objective = shape.empty_chains(rewards), gradient = empty_row_major(rewards);
+  Tensor product = empty_row_major(rewards), pair_weights = empty_row_major(rewards);
+  dispatch_floating(rewards, [&]<class T>() {
+    const T *weights = pair_weights.const_data_ptr<T>(), *own = baseline.const_data_ptr<T>();
+    device.run(DiceObjective<T>{shape, discount, false, rewards.const_data_ptr<T>(), objective.mutable_data_ptr<T>(),
+                                pair_weights.mutable_data_ptr<T>()});
+    device.run(DiceGradient<T>{shape, discount, nullptr, weights, own, gradient.mutable_data_ptr<T>()});
+    device.run(DiceProduct<T>{shape, discount, vector.const_data_ptr<T>(), nullptr, weights, own,
+                              product.mutable_data_ptr<T>(), nullptr});
+  });
+  return {objective, gradient, product};
 }
 
 }  // namespace mamrl

@@ -18,6 +18,7 @@ DICE = torch.ops.mamrl.dice_objective.default
 LOADED = torch.ops.mamrl.loaded_dice_objective.default
 GRADIENT = torch.ops.mamrl.dice_gradient.default
 PRODUCT = torch.ops.mamrl.dice_hessian_product.default
+DERIVATIVES = torch.ops.mamrl.dice_derivatives.default
 
 # one objective: its public face, its twin of magic boxes, its op, and how many constants it takes
 PLAIN = (ops.dice_objective, reference.dice_objective, DICE, 2)
@@ -56,6 +57,21 @@ def test_value_gradient_and_hessian_product_are_those_of_the_magic_box(device, o
     actual = derivatives(ours, log_probs, constants[:count], vector, cotangent)
     for mine, theirs in zip(actual, expected, strict=True):
         assert_close(mine, theirs, scale=10)
+
+
+@DEVICES
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_derivatives_without_a_graph_are_those_of_the_magic_box(device, dtype):
+    log_probs, constants, vector, cotangent = on(device, *example(40, 2, 67, dtype))
+    log_probs = log_probs.detach().requires_grad_()
+    expected = derivatives(reference.dice_objective, log_probs, constants, vector, torch.ones_like(cotangent))
+    actual = ops.dice_derivatives(log_probs, *constants, vector, 0.96)
+    for mine, theirs in zip(actual, expected, strict=False):
+        assert not mine.requires_grad
+        assert_close(mine, theirs, scale=10)
+    flat = ops.dice_derivatives(*(x[:, 0] for x in (log_probs, *constants, vector)), 0.96)
+    assert flat[0].shape == ()
+    assert_close(flat[2], actual[2][:, 0], scale=10)
 
 
 @OBJECTIVES
@@ -183,6 +199,7 @@ def test_registrations_of_the_derivatives_hold(requires_grad):
     detached = (log_probs.detach(), vector, cotangent.detach(), pair_weights)
     check_registration(PRODUCT, *detached, baseline, 0.9)
     check_registration(PRODUCT, *detached, None, 0.9)
+    check_registration(DERIVATIVES, *detached[:2], baseline, detached[1], 0.9)
 
 
 @OBJECTIVES
@@ -257,6 +274,8 @@ def test_bad_arguments_are_named(change, error, message):
     arguments = {"log_probs": zeros, "rewards": zeros, "baseline": zeros, "discount": 0.9}
     with pytest.raises(error, match=message):
         ops.dice_objective(**(arguments | change))
+    with pytest.raises(error, match=message):
+        ops.dice_derivatives(vector=zeros, **(arguments | change))
 
 
 def test_bad_advantages_are_named():

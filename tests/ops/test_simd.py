@@ -1,4 +1,4 @@
-"""Every SIMD level that this machine has computes the same to rounding, with sigmoid and tanh to 3 ulp."""
+"""Every SIMD level that this machine has computes the same to rounding, with sigmoid and tanh to 2 and 2.7 ulp."""
 
 import os
 import subprocess
@@ -64,13 +64,13 @@ def ulps(actual, exact):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_float32_sigmoid_and_tanh_are_right_to_three_ulp(level):
+def test_float32_sigmoid_and_tanh_are_right_to_less_than_three_ulp(level):
     generator = torch.Generator().manual_seed(1)
     normal = torch.randn(400_000, generator=generator)
     x = torch.cat([normal, 5 * normal, torch.linspace(-12, 12, 400_001), normal * 2.0**-12, torch.zeros(1)])
     with simd_level(level):
         sigmoid, tanh = gate_functions(x)
-    assert ulps(tanh, torch.tanh(x.double())) <= 3
+    assert ulps(tanh, torch.tanh(x.double())) <= 2.7
     near = x >= -10
     assert ulps(sigmoid[near], torch.sigmoid(x[near].double())) <= 2
     assert ulps(sigmoid, torch.sigmoid(x.double())) <= 6

@@ -1,4 +1,4 @@
-// exp, sigmoid and tanh of a register. float32: sigmoid is at most 2 ulp (below -10, where it vanishes: 6) and tanh 3
+// exp, sigmoid and tanh of a register. float32: sigmoid is at most 2 ulp (below -10, where it vanishes: 6) and tanh 2.7
 // ulp from the true value (tests/ops/test_simd.py measures it); float64 calls the C library lane by lane, since float64
 // is there for checks, not for speed.
 #pragma once

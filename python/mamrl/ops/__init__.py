@@ -1,7 +1,7 @@
 """Typed faces of the compiled ops: checks, fake kernels and autograd; one file per op."""
 
 from mamrl.ops.baseline import linear_baseline
-from mamrl.ops.dice import dice_objective, loaded_dice_objective
+from mamrl.ops.dice import dice_derivatives, dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
 from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, matrix_game_turn, tabular_actions
@@ -11,6 +11,7 @@ from mamrl.ops.table import table_accumulate, table_lookup
 
 __all__ = [
     "GameSteps",
+    "dice_derivatives",
     "dice_objective",
     "discounted_returns",
     "gae",

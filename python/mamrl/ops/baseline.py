@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_linear_baseline = torch.ops.mamrl.linear_baseline.default
+_linear_baseline = bind("linear_baseline")
 _WHY_CONSTANT = "linear_baseline is not differentiable"
 
 
@@ -45,7 +45,7 @@ def linear_baseline(
         raise ValueError("num_states is None, expected the number of states that observations index")
     if num_states is not None and observations.dtype != torch.int64:
         raise ValueError(f"num_states is {num_states}, expected None since observations are no int64 states")
-    return call(_linear_baseline, observations, returns, num_states or 0, ridge)
+    return _linear_baseline(observations, returns, num_states or 0, ridge)
 
 
 @torch.library.register_fake("mamrl::linear_baseline")
@@ -58,4 +58,4 @@ def _refuse(ctx: Any, grad: Tensor) -> Any:
     raise RuntimeError(f"mamrl: {_WHY_CONSTANT}")
 
 
-register_autograd(torch.ops.mamrl.linear_baseline.default, _refuse)
+register_autograd("linear_baseline", _refuse)

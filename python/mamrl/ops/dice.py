@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_dice = torch.ops.mamrl.dice_objective.default
-_loaded_dice = torch.ops.mamrl.loaded_dice_objective.default
-_gradient = torch.ops.mamrl.dice_gradient.default
-_hessian_product = torch.ops.mamrl.dice_hessian_product.default
+_dice = bind("dice_objective")
+_loaded_dice = bind("loaded_dice_objective")
+_gradient = bind("dice_gradient")
+_hessian_product = bind("dice_hessian_product")
+_derivatives = bind("dice_derivatives")
 
 _WHY_CONSTANT = "DiCE holds it constant"
 
@@ -49,7 +50,7 @@ def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discoun
     """
     _checks.constant("rewards", rewards, _WHY_CONSTANT)
     _checks.constant("baseline", baseline, _WHY_CONSTANT)
-    return call(_dice, log_probs, rewards, baseline, discount)[0]
+    return _dice(log_probs, rewards, baseline, discount)[0]
 
 
 def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float) -> Tensor:
@@ -77,7 +78,35 @@ def loaded_dice_objective(log_probs: Tensor, advantages: Tensor, discount: float
         ValueError: a shape, a device or discount is not as above, or advantages require grad.
     """
     _checks.constant("advantages", advantages, _WHY_CONSTANT)
-    return call(_loaded_dice, log_probs, advantages, discount)[0]
+    return _loaded_dice(log_probs, advantages, discount)[0]
+
+
+def dice_derivatives(
+    log_probs: Tensor, rewards: Tensor, baseline: Tensor, vector: Tensor, discount: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The value of :func:`dice_objective`, its gradient, and the product of its Hessian with a vector, without a graph.
+
+    Where nothing further is to be differentiated this is what ``torch.autograd.grad`` twice over gives, in a
+    tenth of the time.
+
+    Args:
+        log_probs: as in :func:`dice_objective`, like the next two and the discount.
+        rewards: likewise.
+        baseline: likewise.
+        vector: of the same shape and dtype.
+        discount: likewise.
+
+    Returns:
+        S (M,), or a scalar for (T, K); the gradient and the product, of the shape of log_probs. With several chains
+        both are those of the sum over chains.
+
+    Raises:
+        TypeError: a dtype is not as above.
+        ValueError: a shape, a device or discount is not as above.
+    """
+    given = [x.detach() if getattr(x, "requires_grad", False) else x for x in (log_probs, rewards, baseline, vector)]
+    derivatives: tuple[Tensor, Tensor, Tensor] = _derivatives(*given, discount)
+    return derivatives
 
 
 @torch.library.register_fake("mamrl::dice_objective")
@@ -90,6 +119,15 @@ def _(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discount: float) -> 
 def _(log_probs: Tensor, advantages: Tensor, discount: float) -> tuple[Tensor, Tensor]:
     _checks.same_devices(log_probs=log_probs, advantages=advantages)
     return log_probs.new_empty(log_probs.shape[1:-1]), log_probs.new_empty(log_probs.shape)
+
+
+@torch.library.register_fake("mamrl::dice_derivatives")
+def _(
+    log_probs: Tensor, rewards: Tensor, baseline: Tensor, vector: Tensor, discount: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    _checks.same_devices(log_probs=log_probs, rewards=rewards, baseline=baseline, vector=vector)
+    shape = log_probs.shape
+    return log_probs.new_empty(shape[1:-1]), log_probs.new_empty(shape), log_probs.new_empty(shape)
 
 
 @torch.library.register_fake("mamrl::dice_gradient")
@@ -130,12 +168,12 @@ def _setup_objective(ctx: Any, log_probs: Tensor, baseline: Tensor | None, outpu
 
 def _differentiate_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     log_probs, pair_weights, baseline = ctx.saved_tensors
-    return call(_gradient, log_probs, grad, pair_weights, baseline, ctx.discount), None, None, None
+    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None, None
 
 
 def _differentiate_loaded_dice(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     log_probs, pair_weights, baseline = ctx.saved_tensors
-    return call(_gradient, log_probs, grad, pair_weights, baseline, ctx.discount), None, None
+    return _gradient(log_probs, grad, pair_weights, baseline, ctx.discount), None, None
 
 
 def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -145,17 +183,20 @@ def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate_gradient(ctx: Any, vector: Tensor) -> tuple[Tensor | None, ...]:
     log_probs, grad, pair_weights, baseline = ctx.saved_tensors
-    product, grad_grad = call(_hessian_product, log_probs, vector, grad, pair_weights, baseline, ctx.discount)
+    product, grad_grad = _hessian_product(log_probs, vector, grad, pair_weights, baseline, ctx.discount)
     return product, grad_grad, None, None, None
+
+
+def _refuse_any(ctx: Any, *grads: Tensor) -> Any:
+    raise RuntimeError("mamrl: dice_derivatives gives numbers without a graph; dice_objective is differentiable")
 
 
 def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
     raise RuntimeError("mamrl: DiCE objectives have two derivatives here, and a third was asked for")
 
 
-register_autograd(torch.ops.mamrl.dice_objective.default, _differentiate_dice, setup_context=_setup_dice)
-register_autograd(
-    torch.ops.mamrl.loaded_dice_objective.default, _differentiate_loaded_dice, setup_context=_setup_loaded_dice
-)
-register_autograd(torch.ops.mamrl.dice_gradient.default, _differentiate_gradient, setup_context=_setup_gradient)
-register_autograd(torch.ops.mamrl.dice_hessian_product.default, _refuse_third)
+register_autograd("dice_objective", _differentiate_dice, setup_context=_setup_dice)
+register_autograd("loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice)
+register_autograd("dice_gradient", _differentiate_gradient, setup_context=_setup_gradient)
+register_autograd("dice_hessian_product", _refuse_third)
+register_autograd("dice_derivatives", _refuse_any)

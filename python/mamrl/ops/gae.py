@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_gae = torch.ops.mamrl.gae.default
-_gae_backward = torch.ops.mamrl.gae_backward.default
+_gae = bind("gae")
+_gae_backward = bind("gae_backward")
 
 
 def gae(
@@ -52,7 +52,7 @@ def gae(
         TypeError: a tensor has another dtype than rewards, or a mask is not boolean.
         ValueError: a shape, a device, discount or gae_lambda is not as above.
     """
-    return call(_gae, rewards, values, next_values, terminations, truncations, discount, gae_lambda)
+    return _gae(rewards, values, next_values, terminations, truncations, discount, gae_lambda)
 
 
 @torch.library.register_fake("mamrl::gae")
@@ -95,7 +95,7 @@ def _setup_gae(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_gae(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    rewards, values, next_values = call(_gae_backward, grad, *ctx.saved_tensors, *ctx.settings)
+    rewards, values, next_values = _gae_backward(grad, *ctx.saved_tensors, *ctx.settings)
     separate = ctx.settings[-1]
     return rewards, values, next_values if separate else None, None, None, None, None
 
@@ -111,7 +111,7 @@ def _differentiate_gae_backward(ctx: Any, rewards: Tensor, values: Tensor, next_
     discount, gae_lambda, separate = ctx.settings
     following = next_values if separate else None
     return (
-        call(_gae, rewards, values, following, *ctx.saved_tensors, discount, gae_lambda),
+        _gae(rewards, values, following, *ctx.saved_tensors, discount, gae_lambda),
         None,
         None,
         None,
@@ -120,5 +120,5 @@ def _differentiate_gae_backward(ctx: Any, rewards: Tensor, values: Tensor, next_
     )
 
 
-register_autograd(torch.ops.mamrl.gae.default, _differentiate_gae, setup_context=_setup_gae)
-register_autograd(torch.ops.mamrl.gae_backward.default, _differentiate_gae_backward, setup_context=_setup_gae_backward)
+register_autograd("gae", _differentiate_gae, setup_context=_setup_gae)
+register_autograd("gae_backward", _differentiate_gae_backward, setup_context=_setup_gae_backward)

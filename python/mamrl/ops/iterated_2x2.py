@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mamrl.ops._call import bind
+
+_iterated_2x2 = bind("iterated_2x2")
+
 
 def iterated_2x2(logits_1: Tensor, logits_2: Tensor, payoffs: Tensor, discount: float) -> tuple[Tensor, Tensor]:
     """Values of pairs of memory-one policies and the slopes of both values in both players' logits.
@@ -38,7 +42,7 @@ def iterated_2x2(logits_1: Tensor, logits_2: Tensor, payoffs: Tensor, discount: 
             raise ValueError(f"{name} must be float32 or float64 like logits_1, but {tensor.dtype} was given")
     if not 0.0 <= discount < 1.0:
         raise ValueError(f"discount must be in [0, 1), but {discount} was given")
-    values, slopes = torch.ops.mamrl.iterated_2x2(logits_1.detach(), logits_2.detach(), payoffs, discount)
+    values, slopes = _iterated_2x2(logits_1.detach(), logits_2.detach(), payoffs, discount)
     return values, slopes
 
 

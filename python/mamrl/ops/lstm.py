@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import bind
 
-_lstm = torch.ops.mamrl.lstm.default
-_recorded = torch.ops.mamrl.lstm_recorded.default
+_lstm = bind("lstm")
+_recorded = bind("lstm_recorded")
 _backward = torch.ops.mamrl.lstm_backward.default
 _double_backward = torch.ops.mamrl.lstm_double_backward.default
 
@@ -42,7 +42,7 @@ def lstm(
         ValueError: a shape or a device is not as above, or a state is outside [0, S).
     """
     _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
-    return call(_lstm, gate_inputs, states, recurrent_weight, head_weight, head_bias)[0]
+    return _lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)[0]
 
 
 def lstm_recorded(
@@ -81,7 +81,7 @@ def lstm_recorded(
     num_outputs, units = head_weight.shape[1:]
     _checks.shape("outputs", outputs, (horizon, chains, trajectories, num_outputs))
     _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _padded(units)))
-    return call(_recorded, gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved)
+    return _recorded(gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved)
 
 
 def lstm_policy(

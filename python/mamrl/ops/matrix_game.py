@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from mamrl import reference
-from mamrl.ops._call import call
+from mamrl.ops._call import bind
 from mamrl.reference import AUTORESETS
 
-_steps = torch.ops.mamrl.matrix_game_steps.default
-_actions = torch.ops.mamrl.tabular_actions.default
-_turn = torch.ops.mamrl.matrix_game_turn.default
+_steps = bind("matrix_game_steps")
+_actions = bind("tabular_actions")
+_turn = bind("matrix_game_turn")
 
 __all__ = ["AUTORESETS", "GameSteps", "matrix_game_steps", "matrix_game_turn", "tabular_actions"]
 
@@ -81,7 +81,7 @@ def matrix_game_steps(
             and ``autoreset`` is "disabled".
     """
     result = GameSteps.empty(payoffs, actions, elapsed, autoreset) if out is None else out
-    call(_steps, payoffs, actions, elapsed, episode_length, autoreset, *result)
+    _steps(payoffs, actions, elapsed, episode_length, autoreset, *result)
     return result
 
 
@@ -114,7 +114,7 @@ def tabular_actions(
         TypeError: a dtype is not as above.
         ValueError: a shape is not as above, a state or a row is out of range, or one of seeds and clocks is missing.
     """
-    return call(_actions, probabilities, states, rows, seeds, clocks, player)
+    return _actions(probabilities, states, rows, seeds, clocks, player)
 
 
 def matrix_game_turn(
@@ -157,7 +157,7 @@ def matrix_game_turn(
         ValueError: as :func:`tabular_actions` and :func:`matrix_game_steps`.
     """
     given = (payoffs, probabilities, rows, seeds, clocks, actions, states, elapsed, episode_length, autoreset)
-    call(_turn, *given, joint, *out, seen)
+    _turn(*given, joint, *out, seen)
     return out
 
 

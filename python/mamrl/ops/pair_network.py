@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_forward = torch.ops.mamrl.pair_network.default
-_recorded = torch.ops.mamrl.pair_network_recorded.default
-_own_gradient = torch.ops.mamrl.pair_network_own_gradient.default
-_backward = torch.ops.mamrl.pair_network_backward.default
+_forward = bind("pair_network")
+_recorded = bind("pair_network_recorded")
+_own_gradient = bind("pair_network_own_gradient")
+_backward = bind("pair_network_backward")
 
 _WHY_CONSTANT = "the kernel differentiates in the weights only (mamrl.pair_layers.pair_network in everything)"
 
@@ -41,9 +41,9 @@ def pair_network(
     _checks.constant("x", x, _WHY_CONSTANT)
     _checks.constant("gamma", gamma, _WHY_CONSTANT)
     if outputs is None:
-        result: Tensor = call(_forward, weights, fields, x, gamma)
+        result: Tensor = _forward(weights, fields, x, gamma)
     else:
-        result = call(_recorded, weights, fields, x, gamma, outputs)
+        result = _recorded(weights, fields, x, gamma, outputs)
     return result
 
 
@@ -70,7 +70,7 @@ def pair_network_own_gradient(
         ValueError: a shape is not as above, or the layers do not fit together.
     """
     with torch.no_grad():
-        outputs, gradient = call(_own_gradient, weights, fields, x, gamma, signs)
+        outputs, gradient = _own_gradient(weights, fields, x, gamma, signs)
     return outputs, gradient
 
 
@@ -108,7 +108,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weights, x, gamma = ctx.saved_tensors
-    return call(_backward, grad, weights, ctx.layers, x, gamma), None, None, None
+    return _backward(grad, weights, ctx.layers, x, gamma), None, None, None
 
 
 def _differentiate_recorded(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -122,7 +122,7 @@ def _refuse_second(ctx: Any, *grads: Tensor) -> Any:
     )
 
 
-register_autograd(_forward, _differentiate, setup_context=_setup)
-register_autograd(_recorded, _differentiate_recorded, setup_context=_setup)
-register_autograd(_own_gradient, _refuse_second)
-register_autograd(_backward, _refuse_second)
+register_autograd("pair_network", _differentiate, setup_context=_setup)
+register_autograd("pair_network_recorded", _differentiate_recorded, setup_context=_setup)
+register_autograd("pair_network_own_gradient", _refuse_second)
+register_autograd("pair_network_backward", _refuse_second)

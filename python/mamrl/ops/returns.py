@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_returns = torch.ops.mamrl.discounted_returns.default
-_returns_backward = torch.ops.mamrl.discounted_returns_backward.default
+_returns = bind("discounted_returns")
+_returns_backward = bind("discounted_returns_backward")
 
 
 def discounted_returns(
@@ -41,7 +41,7 @@ def discounted_returns(
         TypeError: next_values has another dtype than rewards, or a mask is not boolean.
         ValueError: a shape, a device or discount is not as above.
     """
-    return call(_returns, rewards, next_values, terminations, truncations, discount)
+    return _returns(rewards, next_values, terminations, truncations, discount)
 
 
 @torch.library.register_fake("mamrl::discounted_returns")
@@ -68,7 +68,7 @@ def _setup_returns(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_returns(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    rewards, next_values = call(_returns_backward, grad, *ctx.saved_tensors, ctx.discount)
+    rewards, next_values = _returns_backward(grad, *ctx.saved_tensors, ctx.discount)
     return rewards, next_values if ctx.bootstrapped else None, None, None, None
 
 
@@ -79,12 +79,12 @@ def _setup_returns_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Ten
 
 def _differentiate_returns_backward(ctx: Any, rewards: Tensor, next_values: Tensor) -> tuple[Tensor | None, ...]:
     # the transpose of a transpose: the returns of the incoming gradients
-    return call(_returns, rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
+    return _returns(rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
 
 
-register_autograd(torch.ops.mamrl.discounted_returns.default, _differentiate_returns, setup_context=_setup_returns)
+register_autograd("discounted_returns", _differentiate_returns, setup_context=_setup_returns)
 register_autograd(
-    torch.ops.mamrl.discounted_returns_backward.default,
+    "discounted_returns_backward",
     _differentiate_returns_backward,
     setup_context=_setup_returns_backward,
 )

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call
+from mamrl.ops._call import bind
 from mamrl.reference import LSTM, LSTM_WITH_VALUE, NUM_TENSORS, TABULAR
 
-_rollout = torch.ops.mamrl.matrix_game_rollout.default
+_rollout = bind("matrix_game_rollout")
 
 _MOST_PLAYERS = 8
 
@@ -78,7 +78,7 @@ def matrix_game_rollout(
     for player, kind in enumerate(kinds):
         _check_networks(payoffs, player, kind, networks[first : first + NUM_TENSORS[kind]], keys.shape[0])
         first += NUM_TENSORS[kind]
-    return call(_rollout, payoffs, list(networks), list(kinds), keys, num_trajectories, horizon, record)
+    return _rollout(payoffs, list(networks), list(kinds), keys, num_trajectories, horizon, record)
 
 
 def _check_networks(payoffs: Tensor, player: int, kind: int, tensors: Sequence[Tensor], chains: int) -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import call, register_autograd
+from mamrl.ops._call import bind, register_autograd
 
-_lookup = torch.ops.mamrl.table_lookup.default
-_accumulate = torch.ops.mamrl.table_accumulate.default
+_lookup = bind("table_lookup")
+_accumulate = bind("table_accumulate")
 
 
 def table_lookup(table: Tensor, index: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def table_lookup(table: Tensor, index: Tensor) -> Tensor:
         TypeError: a dtype is not as above.
         ValueError: a shape or a device is not as above, or an index is outside [0, R).
     """
-    return call(_lookup, table, index)
+    return _lookup(table, index)
 
 
 def table_accumulate(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
@@ -46,7 +46,7 @@ def table_accumulate(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
         TypeError: a dtype is not as above.
         ValueError: a shape, a device or num_rows is not as above, or an index is outside [0, num_rows).
     """
-    return call(_accumulate, values, index, num_rows)
+    return _accumulate(values, index, num_rows)
 
 
 @torch.library.register_fake("mamrl::table_lookup")
@@ -68,7 +68,7 @@ def _setup_lookup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _differentiate_lookup(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return call(_accumulate, grad, *ctx.saved_tensors, ctx.num_rows), None
+    return _accumulate(grad, *ctx.saved_tensors, ctx.num_rows), None
 
 
 def _setup_accumulate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -77,8 +77,8 @@ def _setup_accumulate(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 
 
 def _differentiate_accumulate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return call(_lookup, grad, *ctx.saved_tensors), None, None
+    return _lookup(grad, *ctx.saved_tensors), None, None
 
 
-register_autograd(torch.ops.mamrl.table_lookup.default, _differentiate_lookup, setup_context=_setup_lookup)
-register_autograd(torch.ops.mamrl.table_accumulate.default, _differentiate_accumulate, setup_context=_setup_accumulate)
+register_autograd("table_lookup", _differentiate_lookup, setup_context=_setup_lookup)
+register_autograd("table_accumulate", _differentiate_accumulate, setup_context=_setup_accumulate)
