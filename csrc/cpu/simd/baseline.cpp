@@ -2,6 +2,7 @@
 #include "common/baseline.h"
 
 #include <type_traits>
+#include <utility>
 
 #include "common/columns.h"
 #include "cpu/simd/multiply.h"
@@ -120,36 +121,79 @@ MAMRL_FN Vec<S> load_some(const T* from, int64_t count) {
   return load_as<S>(some);
 }
 
-// Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Vectors are stored whole, in an order in
-// which what comes next overwrites what spills over. `readable` says how many numbers follow in memory; the bits do not
-// depend on it.
-template <class S, class T>
-MAMRL_TILE void expand_samples(const T* observations, const T* returns, int64_t count, int64_t readable, int64_t size,
-                               int64_t width, S* rows, double* sums) {
-  constexpr int64_t kAtOnce = 4;  // sums that need not wait for each other
-  const int64_t reach = (size + kLanes<S> - 1) / kLanes<S> * kLanes<S>;
+// sums[0, count) += total
+MAMRL_FN void add_lanes(double* sums, int64_t count, Vec<double> total) {
+  for (int64_t lane = 0; lane < smaller(kWidth, count); ++lane) sums[lane] += total[lane];
+}
+MAMRL_FN void add_lanes(double* sums, int64_t count, Vec<float> total) {
+  for (int64_t lane = 0; lane < smaller(2 * kWidth, count); ++lane) sums[lane] += double(total[lane]);
+}
+
+// Calls f(n, v, value) for every vector v of each of `count` samples, a sample's in their order. Of samples so close to
+// the end of memory that a whole vector would reach past it, only what is theirs is read.
+template <class S, class T, class F>
+MAMRL_FN void for_observations(const T* observations, int64_t count, int64_t readable, int64_t size, int64_t vectors,
+                               F&& f) {
+  const int64_t reach = vectors * kLanes<S>;
   const int64_t whole = size == 0 ? count : readable < reach ? 0 : smaller(count, (readable - reach) / size + 1);
-  for (int power = 0; power < 2; ++power) {
-    for (int64_t o = 0; o < size; o += kLanes<S>) {
-      Vec<S> totals[kAtOnce] = {};
-      const auto expand = [&](int64_t n, Vec<S> value) __attribute__((always_inline)) {
-        const Vec<S> feature = power ? value * value : value;
-        store(rows + n * width + power * size + o, feature);
-        totals[n % kAtOnce] += feature;
-      };
-      const T* from = observations + o;
-      int64_t n = 0;
-      for (; n + kAtOnce <= whole; n += kAtOnce)
+  int64_t n = 0;
+  for (; n < whole; ++n)
+    f(n, [&](int64_t v) __attribute__((always_inline)) { return load_as<S>(observations + n * size + v * kLanes<S>); });
+  for (; n < count; ++n) {
+    f(n, [&](int64_t v) __attribute__((always_inline)) {
+      return load_some<S>(observations + n * size + v * kLanes<S>, size - v * kLanes<S>);
+    });
+  }
+}
+
+// Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Vectors are stored whole, in an order in
+// which what comes next overwrites what spills over. kVectors is what an observation takes, so that its sums stay in
+// registers, and 0 where that is too many; `readable` says how many numbers follow in memory; the bits do not depend on
+// it.
+template <int kVectors, class S, class T>
+static void expand_samples(const T* observations, const T* returns, int64_t count, int64_t readable, int64_t size,
+                           int64_t width, S* rows, double* sums) {
+  if constexpr (kVectors != 0) {
+    Vec<S> totals[2][kVectors] = {};
+    for_observations<S>(observations, count, readable, size, kVectors,
+                        [&](int64_t n, const auto& value) __attribute__((always_inline)) {
+                          S* row = rows + n * width;
+                          Vec<S> values[kVectors];
 #pragma GCC unroll 4
-        for (int64_t u = 0; u < kAtOnce; ++u) expand(n + u, load_as<S>(from + (n + u) * size));
-      for (; n < whole; ++n) expand(n, load_as<S>(from + n * size));
-      for (; n < count; ++n) expand(n, load_some<S>(from + n * size, size - o));
-      double total[kLanes<S>] = {};
-      add_to(total, (totals[0] + totals[1]) + (totals[2] + totals[3]));
-      for (int64_t lane = 0; lane < smaller(kLanes<S>, size - o); ++lane) sums[power * size + o + lane] += total[lane];
+                          for (int v = 0; v < kVectors; ++v) {
+                            values[v] = value(v);
+                            store(row + v * kLanes<S>, values[v]);
+                            totals[0][v] += values[v];
+                          }
+#pragma GCC unroll 4
+                          for (int v = 0; v < kVectors; ++v) {
+                            const Vec<S> square = values[v] * values[v];
+                            store(row + size + v * kLanes<S>, square);
+                            totals[1][v] += square;
+                          }
+                          row[2 * size] = S(returns[n]);
+                        });
+    for (int power = 0; power < 2; ++power)
+      for (int v = 0; v < kVectors; ++v)
+        add_lanes(sums + power * size + v * kLanes<S>, size - v * kLanes<S>, totals[power][v]);
+  } else {
+    const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>;
+    for_observations<S>(observations, count, readable, size, vectors,
+                        [&](int64_t n, const auto& value) __attribute__((always_inline)) {
+                          S* row = rows + n * width;
+                          for (int64_t v = 0; v < vectors; ++v) store(row + v * kLanes<S>, value(v));
+                          for (int64_t v = 0; v < vectors; ++v) {
+                            const Vec<S> again = load(row + v * kLanes<S>);
+                            store(row + size + v * kLanes<S>, again * again);
+                          }
+                          row[2 * size] = S(returns[n]);
+                        });
+    for (int64_t j = 0; j < 2 * size; j += kLanes<S>) {
+      Vec<S> total = {};
+      for (int64_t n = 0; n < count; ++n) total += load(rows + n * width + j);
+      add_lanes(sums + j, 2 * size - j, total);
     }
   }
-  for (int64_t n = 0; n < count; ++n) rows[n * width + 2 * size] = S(returns[n]);
   Vec<double> totals = {};
   int64_t n = 0;
   for (; n + kWidth <= count; n += kWidth) totals += load_doubles(returns + n);
@@ -161,7 +205,11 @@ MAMRL_TILE void expand_samples(const T* observations, const T* returns, int64_t 
 template <class S, class T>
 MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, double* times) {
   const int64_t size = op.size, width = op.width(), row_stride = op.chains * op.trajectories;
-  const int64_t numbers = op.horizon * row_stride * size;
+  const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>, numbers = op.horizon * row_stride * size;
+  const auto expand = vectors == 1   ? expand_samples<1, S, T>
+                      : vectors == 2 ? expand_samples<2, S, T>
+                      : vectors == 3 ? expand_samples<3, S, T>
+                                     : expand_samples<0, S, T>;
   double* sums = times + kTimeFeatures * width;
   int64_t filled = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
@@ -169,8 +217,8 @@ MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, dou
     fill_zero(sums, width);
     for (int64_t k = 0; k < op.trajectories;) {
       const int64_t count = smaller(op.trajectories - k, kSamples - filled), sample = row + k;
-      expand_samples(op.observations + sample * size, op.returns + sample, count, numbers - sample * size, size, width,
-                     rows + filled * width, sums);
+      expand(op.observations + sample * size, op.returns + sample, count, numbers - sample * size, size, width,
+             rows + filled * width, sums);
       k += count;
       filled += count;
       if (filled == kSamples) {
@@ -187,7 +235,7 @@ MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, dou
     double z[kTimeFeatures];
     time_features(t, z);
     for (int p = 0; p < kTimeFeatures; ++p)
-      for (int64_t j = 0; j < width; j += kWidth) add_to(times + p * width + j, broadcast(z[p]) * load(sums + j));
+      for (int64_t j = 0; j < op.used(); j += kWidth) add_to(times + p * width + j, broadcast(z[p]) * load(sums + j));
   }
   add_gram(rows, filled, width, op.used(), gram);
 }
@@ -201,32 +249,29 @@ void baseline_sums(const BaselineChain<T>& op, double* memory, double* gram, dou
   }
 }
 
-// The elements of a and b that are even and odd, added: neighbours within 16 bytes, or, where these are sums already,
-// the 16 bytes beside each other.
-template <class S>
-MAMRL_FN Vec<S> add_neighbours(Vec<S> a, Vec<S> b, bool within) {
-  typedef std::conditional_t<sizeof(S) == 4, int32_t, int64_t> Index;
-  typedef Index Mask __attribute__((vector_size(kVectorBytes)));
-  constexpr int64_t kLane = 16 / static_cast<int64_t>(sizeof(S)), kHalf = kLane / 2;
-  Mask even, odd;
-  for (int64_t i = 0; i < kLanes<S>; ++i) {
-    const int64_t lane = i / kLane, at = i % kLane;
-    const int64_t first = within ? (at < kHalf ? 0 : kLanes<S>)+lane * kLane + at % kHalf * 2 : 2 * lane * kLane + at;
-    even[i] = Index(first);
-    odd[i] = Index(first + (within ? 1 : kLane));
-  }
-  return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+// The elements of a and b that are even and odd, added: neighbours within 16 bytes (kWithin), or, where these are sums
+// already, the 16 bytes beside each other.
+template <bool kWithin, class S, int64_t... kLane>
+MAMRL_FN Vec<S> add_neighbours(Vec<S> a, Vec<S> b, std::integer_sequence<int64_t, kLane...>) {
+  constexpr int64_t kBlock = 16 / static_cast<int64_t>(sizeof(S)), kHalf = kBlock / 2;
+  constexpr auto even = [](int64_t i) {
+    const int64_t block = i / kBlock, at = i % kBlock;
+    return kWithin ? (at < kHalf ? 0 : kLanes<S>)+block * kBlock + at % kHalf * 2 : 2 * block * kBlock + at;
+  };
+  constexpr int64_t kNext = kWithin ? 1 : kBlock;
+  return __builtin_shufflevector(a, b, even(kLane)...) + __builtin_shufflevector(a, b, even(kLane) + kNext...);
 }
 
 // Lane n of the result is the sum of sums[n].
-template <class S>
+template <class S, int64_t kCount = kLanes<S>>
 MAMRL_FN Vec<S> sum_each(Vec<S>* sums) {
-  constexpr int64_t kLane = 16 / static_cast<int64_t>(sizeof(S));
-#pragma GCC unroll 4
-  for (int64_t count = kLanes<S>; count > 1; count /= 2) {
+  if constexpr (kCount > 1) {
+    constexpr bool kWithin = kCount * 16 / static_cast<int64_t>(sizeof(S)) > kLanes<S>;
 #pragma GCC unroll 8
-    for (int64_t n = 0; n < count / 2; ++n)
-      sums[n] = add_neighbours<S>(sums[2 * n], sums[2 * n + 1], count * kLane > kLanes<S>);
+    for (int64_t n = 0; n < kCount / 2; ++n)
+      sums[n] =
+          add_neighbours<kWithin, S>(sums[2 * n], sums[2 * n + 1], std::make_integer_sequence<int64_t, kLanes<S>>());
+    sum_each<S, kCount / 2>(sums);
   }
   return sums[0];
 }
