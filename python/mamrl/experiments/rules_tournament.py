@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,8 @@ from mamrl.shaping.networks import iterated_2x2_network
 from mamrl.shaping.sos import sos
 
 GAMES = ("ipd", "matching-pennies", "chicken")
+#: entrants that take the other's learning into account
+SHAPERS = ("LOLA", "HOLA2", "SOS", "COLA", "MeVa")
 #: COLA's network reads extrapolations up to 10, on policies that are surer than those that learning starts from
 CONSISTENCY = ConsistencySettings(policy_init="normal", policy_scale=3.0)
 
@@ -102,8 +106,21 @@ def play(options: Options) -> Path:
         Check("IPD: naive against naive", naive_pair, -2.0, -1.95),
         Check("IPD: LOLA against LOLA", shaped, -1.1, -1.0),
         Check("matching pennies: largest sum of both players' values", zero_sum, -1e-4, 1e-4),
+        *(
+            Check(f"{name}: what {rule} earns beside a naive learner, less what this earns", lead, 0.0, math.inf)
+            for name in ("ipd", "chicken")
+            for rule, lead in _leads_over_naive(results[name]).items()
+        ),
     ]
     return report.verdict("Rules that shape the other earn more beside naive learners than these earn.", checks, notes)
+
+
+def _leads_over_naive(rounds: Sequence[Tournament]) -> dict[str, float]:
+    """By how much each rule that shapes the other earns more than a naive learner beside it: means over seeds."""
+    names = rounds[0].names
+    beside = names.index("naive")
+    leads = {rule: [r.mean[names.index(rule), beside] for r in rounds] for rule in SHAPERS}
+    return {rule: mean_over_seeds([(x[0] - x[1]).item() for x in means]) for rule, means in leads.items()}
 
 
 def _draw(results: dict[str, list[Tournament]], path: Path) -> None:
