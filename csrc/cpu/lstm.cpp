@@ -47,8 +47,7 @@ struct Device : Cpu {
   template <class T>
   void run(const LstmForward<T>& op, const Tensor&) const {
     const LstmShape& s = op.shape;
-    prefer_huge_pages(
-        op.saved, s.horizon * s.chains * s.trajectories * 5 * padded_units(s.units) * static_cast<int64_t>(sizeof(T)));
+    prefer_huge_pages(op.saved, 5 * bytes_of_steps<T>(s));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(num_tasks(s), simd.lstm_forward_scratch(s),
               [&](int64_t first, int64_t last, char* memory) { simd.lstm_forward(op, first, last, memory); });
@@ -58,6 +57,7 @@ struct Device : Cpu {
   void run(const LstmBackward<T>& backward, const Tensor& like) const {
     const Tensor partials = new_partials(backward.shape, like);
     const LstmBackwardParts<T> op = {backward, partials.mutable_data_ptr<T>()};
+    prefer_huge_pages(op.adjoints, bytes_of_steps<T>(op.shape));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(num_tasks(op.shape), simd.lstm_backward_scratch(op.shape),
               [&](int64_t first, int64_t last, char* memory) { simd.lstm_backward(op, first, last, memory); });
@@ -75,6 +75,12 @@ struct Device : Cpu {
   }
 
  private:
+  // one number a unit and step
+  template <class T>
+  static int64_t bytes_of_steps(const LstmShape& s) {
+    return s.horizon * s.chains * s.trajectories * padded_units(s.units) * static_cast<int64_t>(sizeof(T));
+  }
+
   static Tensor new_partials(const LstmShape& s, const Tensor& like) {
     return torch::stable::new_empty(like, {num_tasks(s), partial_size(s)});
   }
