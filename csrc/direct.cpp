@@ -89,7 +89,7 @@ bool is(PyObject* result, PyObject* expected) {
 
 }  // namespace
 
-Registration::Registration(const char* name, FastFunction function) {
+void add(const char* name, FastFunction function) {
   methods().push_back(
       {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr});
 }

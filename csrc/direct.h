@@ -22,10 +22,8 @@ using torch::stable::Tensor;
 using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t);
 
 // Makes `function` an attribute of the module when it is imported.
-struct Registration {
-  Registration(const char* name, FastFunction function);
-};
-// Adds what was registered; nothing where this torch lacks what a call needs. False with a Python error set.
+void add(const char* name, FastFunction function);
+// Adds them to the module; nothing where this torch lacks what a call needs. False with a Python error set.
 bool add_functions(PyObject* module);
 
 // Whether nothing stands between Python and the kernels at this moment; `grad_enabled` is set if so.
@@ -133,5 +131,7 @@ PyObject* function(PyObject*, PyObject* const* given, Py_ssize_t count) {
 
 }  // namespace mamrl::direct
 
-#define MAMRL_DIRECT(name, ...) \
-  static const mamrl::direct::Registration direct_##name(#name, &mamrl::direct::function<&__VA_ARGS__>)
+// Registers an op's CPU function with the dispatcher and as a direct function.
+#define MAMRL_CPU_OP(library, name, ...)        \
+  library.impl(#name, TORCH_BOX(&__VA_ARGS__)); \
+  mamrl::direct::add(#name, &mamrl::direct::function<&__VA_ARGS__>)

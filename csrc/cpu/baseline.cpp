@@ -111,10 +111,6 @@ class DenseFit {
     if (std::is_same_v<T, float> && op_.size) {
       sum(memory, false);
       solved = solve(ridge_) && well_conditioned();
-      if (!solved) {
-        std::fill(gram_.begin(), gram_.end(), 0.0);
-        std::fill(times_.begin(), times_.end(), 0.0);
-      }
     }
     if (!solved) {
       sum(memory, true);
@@ -126,11 +122,12 @@ class DenseFit {
   }
 
  private:
-  // onto zeros
   void sum(const Scratch& memory, bool in_double) {
     op_.in_double = in_double;
     // the padding is added up too, if only to be ignored
     std::fill_n(reinterpret_cast<double*>(memory.data()), op_.scratch(), 0.0);
+    std::fill(gram_.begin(), gram_.end(), 0.0);
+    std::fill(times_.begin(), times_.end(), 0.0);
     simd_kernels<T>().baseline_sums(op_, reinterpret_cast<double*>(memory.data()), gram_.data(), times_.data());
   }
 
@@ -212,8 +209,4 @@ struct Device : Cpu {
 }  // namespace
 }  // namespace mamrl
 
-STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("linear_baseline", TORCH_BOX(&mamrl::linear_baseline<mamrl::Device>));
-}
-
-MAMRL_DIRECT(linear_baseline, mamrl::linear_baseline<mamrl::Device>);
+STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) { MAMRL_CPU_OP(m, linear_baseline, mamrl::linear_baseline<mamrl::Device>); }

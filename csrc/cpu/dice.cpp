@@ -110,15 +110,9 @@ struct Device : Cpu {
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("dice_objective", TORCH_BOX(&mamrl::dice_objective<mamrl::Device>));
-  m.impl("loaded_dice_objective", TORCH_BOX(&mamrl::loaded_dice_objective<mamrl::Device>));
-  m.impl("dice_gradient", TORCH_BOX(&mamrl::dice_gradient<mamrl::Device>));
-  m.impl("dice_hessian_product", TORCH_BOX(&mamrl::dice_hessian_product<mamrl::Device>));
-  m.impl("dice_derivatives", TORCH_BOX(&mamrl::dice_derivatives<mamrl::Device>));
+  MAMRL_CPU_OP(m, dice_objective, mamrl::dice_objective<mamrl::Device>);
+  MAMRL_CPU_OP(m, loaded_dice_objective, mamrl::loaded_dice_objective<mamrl::Device>);
+  MAMRL_CPU_OP(m, dice_gradient, mamrl::dice_gradient<mamrl::Device>);
+  MAMRL_CPU_OP(m, dice_hessian_product, mamrl::dice_hessian_product<mamrl::Device>);
+  MAMRL_CPU_OP(m, dice_derivatives, mamrl::dice_derivatives<mamrl::Device>);
 }
-
-MAMRL_DIRECT(dice_objective, mamrl::dice_objective<mamrl::Device>);
-MAMRL_DIRECT(loaded_dice_objective, mamrl::loaded_dice_objective<mamrl::Device>);
-MAMRL_DIRECT(dice_gradient, mamrl::dice_gradient<mamrl::Device>);
-MAMRL_DIRECT(dice_hessian_product, mamrl::dice_hessian_product<mamrl::Device>);
-MAMRL_DIRECT(dice_derivatives, mamrl::dice_derivatives<mamrl::Device>);

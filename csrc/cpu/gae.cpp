@@ -27,9 +27,6 @@ struct Device : Cpu {
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("gae", TORCH_BOX(&mamrl::gae<mamrl::Device>));
-  m.impl("gae_backward", TORCH_BOX(&mamrl::gae_backward<mamrl::Device>));
+  MAMRL_CPU_OP(m, gae, mamrl::gae<mamrl::Device>);
+  MAMRL_CPU_OP(m, gae_backward, mamrl::gae_backward<mamrl::Device>);
 }
-
-MAMRL_DIRECT(gae, mamrl::gae<mamrl::Device>);
-MAMRL_DIRECT(gae_backward, mamrl::gae_backward<mamrl::Device>);

@@ -75,12 +75,6 @@ struct Device : Cpu {
   }
 
  private:
-  // one number a unit and step
-  template <class T>
-  static int64_t bytes_of_steps(const LstmShape& s) {
-    return s.horizon * s.chains * s.trajectories * padded_units(s.units) * static_cast<int64_t>(sizeof(T));
-  }
-
   static Tensor new_partials(const LstmShape& s, const Tensor& like) {
     return torch::stable::new_empty(like, {num_tasks(s), partial_size(s)});
   }

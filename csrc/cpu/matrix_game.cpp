@@ -255,11 +255,7 @@ void matrix_game_turn(const Tensor& payoffs, const Tensor& probabilities, const 
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("matrix_game_steps", TORCH_BOX(&mamrl::matrix_game_steps));
-  m.impl("tabular_actions", TORCH_BOX(&mamrl::tabular_actions));
-  m.impl("matrix_game_turn", TORCH_BOX(&mamrl::matrix_game_turn));
+  MAMRL_CPU_OP(m, matrix_game_steps, mamrl::matrix_game_steps);
+  MAMRL_CPU_OP(m, tabular_actions, mamrl::tabular_actions);
+  MAMRL_CPU_OP(m, matrix_game_turn, mamrl::matrix_game_turn);
 }
-
-MAMRL_DIRECT(matrix_game_steps, mamrl::matrix_game_steps);
-MAMRL_DIRECT(tabular_actions, mamrl::tabular_actions);
-MAMRL_DIRECT(matrix_game_turn, mamrl::matrix_game_turn);

@@ -27,9 +27,6 @@ struct Device : Cpu {
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("discounted_returns", TORCH_BOX(&mamrl::discounted_returns<mamrl::Device>));
-  m.impl("discounted_returns_backward", TORCH_BOX(&mamrl::discounted_returns_backward<mamrl::Device>));
+  MAMRL_CPU_OP(m, discounted_returns, mamrl::discounted_returns<mamrl::Device>);
+  MAMRL_CPU_OP(m, discounted_returns_backward, mamrl::discounted_returns_backward<mamrl::Device>);
 }
-
-MAMRL_DIRECT(discounted_returns, mamrl::discounted_returns<mamrl::Device>);
-MAMRL_DIRECT(discounted_returns_backward, mamrl::discounted_returns_backward<mamrl::Device>);

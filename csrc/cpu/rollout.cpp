@@ -4,6 +4,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/device.h"
+#include "cpu/lstm_parts.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
 
@@ -15,11 +16,8 @@ struct Device : Cpu {
 
   template <class T>
   void run(const Rollout<T>& op) const {
-    for (int64_t i = 0; i < op.num_networks; ++i) {
-      const LstmShape& s = op.networks[i].shape;
-      const int64_t saved = s.horizon * s.chains * s.trajectories * 5 * padded_units(s.units);
-      prefer_huge_pages(op.networks[i].saved, op.networks[i].saved ? saved * static_cast<int64_t>(sizeof(T)) : 0);
-    }
+    for (int64_t i = 0; i < op.num_networks; ++i)
+      if (op.networks[i].saved) prefer_huge_pages(op.networks[i].saved, 5 * bytes_of_steps<T>(op.networks[i].shape));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(op.chains * num_parts(op.trajectories), simd.rollout_scratch(op),
               [&](int64_t first, int64_t last, char* memory) { simd.rollout(op, first, last, memory); });

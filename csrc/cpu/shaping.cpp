@@ -124,9 +124,6 @@ struct Device : Cpu {
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("iterated_2x2", TORCH_BOX(&mamrl::iterated_2x2<mamrl::Device>));
-  m.impl("quantile_huber", TORCH_BOX(&mamrl::quantile_huber<mamrl::Device>));
+  MAMRL_CPU_OP(m, iterated_2x2, mamrl::iterated_2x2<mamrl::Device>);
+  MAMRL_CPU_OP(m, quantile_huber, mamrl::quantile_huber<mamrl::Device>);
 }
-
-MAMRL_DIRECT(iterated_2x2, mamrl::iterated_2x2<mamrl::Device>);
-MAMRL_DIRECT(quantile_huber, mamrl::quantile_huber<mamrl::Device>);

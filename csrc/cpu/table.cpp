@@ -46,9 +46,6 @@ struct Device : Cpu {
 }  // namespace mamrl
 
 STABLE_TORCH_LIBRARY_IMPL(mamrl, CPU, m) {
-  m.impl("table_lookup", TORCH_BOX(&mamrl::table_lookup<mamrl::Device>));
-  m.impl("table_accumulate", TORCH_BOX(&mamrl::table_accumulate<mamrl::Device>));
+  MAMRL_CPU_OP(m, table_lookup, mamrl::table_lookup<mamrl::Device>);
+  MAMRL_CPU_OP(m, table_accumulate, mamrl::table_accumulate<mamrl::Device>);
 }
-
-MAMRL_DIRECT(table_lookup, mamrl::table_lookup<mamrl::Device>);
-MAMRL_DIRECT(table_accumulate, mamrl::table_accumulate<mamrl::Device>);

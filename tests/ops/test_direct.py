@@ -109,32 +109,20 @@ def test_a_negated_view_is_what_it_stands_for():
     assert torch.equal(actual, torch.tensor([[-3.0], [-2.0]]))
 
 
-class Recording(TorchDispatchMode):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
+@pytest.mark.parametrize(
+    ("mode", "hook"), [(TorchDispatchMode, "__torch_dispatch__"), (TorchFunctionMode, "__torch_function__")]
+)
+def test_modes_see_the_call(mode, hook):
+    seen = []
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.seen.append(str(function))
+    def record(self, function, types, args=(), kwargs=None):
+        seen.append(str(function))
         return function(*args, **(kwargs or {}))
 
-
-class RecordingFunctions(TorchFunctionMode):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.seen.append(str(function))
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("mode", [Recording, RecordingFunctions])
-def test_modes_see_the_call(mode):
-    with mode() as recording:
+    with type("Recording", (mode,), {hook: record})():
         assert gae() is NotImplemented
         ops.gae(REWARDS, VALUES, 0.9, 0.8)
-    assert any("gae" in name for name in recording.seen)
+    assert any("gae" in name for name in seen)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

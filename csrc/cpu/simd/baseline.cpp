@@ -113,6 +113,27 @@ MAMRL_FN void add_gram(const S* x, int64_t samples, int64_t width, int64_t used,
   }
 }
 
+// that an observation takes
+template <class S>
+MAMRL_FN int64_t vectors_of(int64_t size) {
+  return (size + kLanes<S> - 1) / kLanes<S>;
+}
+
+// f<kVectors>() of an observation's vectors, or f<0>() where they are too many for the registers
+template <class S, class F>
+MAMRL_FN auto by_vectors(int64_t size, F&& f) {
+  switch (vectors_of<S>(size)) {
+    case 1:
+      return f.template operator()<1>();
+    case 2:
+      return f.template operator()<2>();
+    case 3:
+      return f.template operator()<3>();
+    default:
+      return f.template operator()<0>();
+  }
+}
+
 // kLanes<S> numbers as S where only the first `count` may be read; the others are 0
 template <class S, class T>
 MAMRL_FN Vec<S> load_some(const T* from, int64_t count) {
@@ -177,7 +198,7 @@ static void expand_samples(const T* observations, const T* returns, int64_t coun
       for (int v = 0; v < kVectors; ++v)
         add_lanes(sums + power * size + v * kLanes<S>, size - v * kLanes<S>, totals[power][v]);
   } else {
-    const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>;
+    const int64_t vectors = vectors_of<S>(size);
     for_observations<S>(observations, count, readable, size, vectors,
                         [&](int64_t n, const auto& value) __attribute__((always_inline)) {
                           S* row = rows + n * width;
@@ -205,11 +226,8 @@ static void expand_samples(const T* observations, const T* returns, int64_t coun
 template <class S, class T>
 MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, double* times) {
   const int64_t size = op.size, width = op.width(), row_stride = op.chains * op.trajectories;
-  const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>, numbers = op.horizon * row_stride * size;
-  const auto expand = vectors == 1   ? expand_samples<1, S, T>
-                      : vectors == 2 ? expand_samples<2, S, T>
-                      : vectors == 3 ? expand_samples<3, S, T>
-                                     : expand_samples<0, S, T>;
+  const int64_t numbers = op.horizon * row_stride * size;
+  const auto expand = by_vectors<S>(size, []<int kVectors>() { return expand_samples<kVectors, S, T>; });
   double* sums = times + kTimeFeatures * width;
   int64_t filled = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
@@ -282,7 +300,7 @@ template <int kVectors, class S, class T>
 static void predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, S at_time,
                         const S* linear, const S* square, T* predictions) {
   constexpr int64_t kAtOnce = kLanes<S>;
-  const int64_t vectors = kVectors ? kVectors : (size + kAtOnce - 1) / kAtOnce;
+  const int64_t vectors = kVectors ? kVectors : vectors_of<S>(size);
   const auto term = [&](Vec<S> value, int64_t v) __attribute__((always_inline)) {
     return value * (load(linear + v * kAtOnce) + value * load(square + v * kAtOnce));
   };
@@ -319,11 +337,8 @@ static void predict_row(const T* observations, int64_t count, int64_t readable, 
 template <class S, class T>
 MAMRL_FN void predict(const BaselineChain<T>& op, const double* weights, S* memory) {
   const int64_t size = op.size, padded = op.padded(), row_stride = op.chains * op.trajectories;
-  const int64_t vectors = (size + kLanes<S> - 1) / kLanes<S>, numbers = op.horizon * row_stride * size;
-  const auto predict_samples = vectors == 1   ? predict_row<1, S, T>
-                               : vectors == 2 ? predict_row<2, S, T>
-                               : vectors == 3 ? predict_row<3, S, T>
-                                              : predict_row<0, S, T>;
+  const int64_t numbers = op.horizon * row_stride * size;
+  const auto predict_samples = by_vectors<S>(size, []<int kVectors>() { return predict_row<kVectors, S, T>; });
   S *linear = memory, *square = memory + padded;
   for (int64_t o = 0; o < 2 * padded; ++o) memory[o] = S(weights[o]);
   const double* time_weights = weights + 2 * padded;

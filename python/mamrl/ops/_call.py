@@ -39,8 +39,7 @@ def register_autograd(
     def forward(ctx: Any, *args: Any) -> Any:
         output = direct(*args)
         if output is NotImplemented:
-            with _AutoDispatchBelowAutograd():
-                output = op._op(*args)
+            output = _below_autograd(op, args)
         if setup_context is not None:
             setup_context(ctx, args, output)
         return output
@@ -52,8 +51,7 @@ def register_autograd(
     def kernel(*args: Any) -> Any:
         if _asks_for_derivative(args):
             return function.apply(*args)
-        with _AutoDispatchBelowAutograd():
-            return op._op(*args)
+        return _below_autograd(op, args)
 
     _LIBRARY.impl(op, kernel, "Autograd")
 
@@ -92,14 +90,18 @@ def _asks_for_derivative(args: tuple[Any, ...]) -> bool:
     return torch.is_grad_enabled() and (_any_requires_grad(*args) or forward_ad._current_level >= 0)
 
 
+def _below_autograd(op: Any, args: tuple[Any, ...]) -> Any:
+    with _AutoDispatchBelowAutograd():
+        return op._op(*args)
+
+
 def _dispatched(op: Any, args: tuple[Any, ...]) -> Any:
     try:
         if peek_interpreter_stack() is not None:
             return op(*args)
         if _asks_for_derivative(args):
             return _FUNCTIONS[op].apply(*args) if op in _FUNCTIONS else op(*args)
-        with _AutoDispatchBelowAutograd():
-            return op._op(*args)
+        return _below_autograd(op, args)
     except RuntimeError as error:
         raised = _readable(error)
         if raised is error:

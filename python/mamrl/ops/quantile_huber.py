@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mamrl.ops._call import bind
+
+_quantile_huber = bind("quantile_huber")
+
 
 class _QuantileHuber(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, predicted: Tensor, target: Tensor) -> Tensor:
-        loss, grad_predicted, grad_target = torch.ops.mamrl.quantile_huber(predicted, target)
+        loss, grad_predicted, grad_target = _quantile_huber(predicted, target)
         ctx.save_for_backward(grad_predicted, grad_target)
         return loss
 
