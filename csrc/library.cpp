@@ -5,6 +5,9 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(mamrl, m) {
+  // ---- the CPU's memory for large results (cpu/memory.h): bytes handed back to the system ----
+  m.def("release_memory() -> int");
+
   // ---- estimators over time; rewards (T, ...) ----
   // values has one row more than rewards, or, where next_values is given, as many
   m.def(

@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "common/table.h"
+#include "cpu/memory.h"
 
 namespace mamrl {
 
@@ -13,6 +14,10 @@ struct Cpu {
   // of the tensors that a call reads, or null; the dispatcher has seen to it that they are here
   explicit Cpu(std::initializer_list<const Tensor*>) {}
   explicit Cpu(const std::vector<const Tensor*>&) {}
+
+  Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes) const {
+    return mamrl::new_large(like, sizes);
+  }
 
   // before a kernel reads with them
   void check_indices(const char* name, const Tensor& t, int64_t size) const {

@@ -47,7 +47,6 @@ struct Device : Cpu {
   template <class T>
   void run(const LstmForward<T>& op, const Tensor&) const {
     const LstmShape& s = op.shape;
-    prefer_huge_pages(op.saved, 5 * bytes_of_steps<T>(s));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(num_tasks(s), simd.lstm_forward_scratch(s),
               [&](int64_t first, int64_t last, char* memory) { simd.lstm_forward(op, first, last, memory); });
@@ -57,7 +56,6 @@ struct Device : Cpu {
   void run(const LstmBackward<T>& backward, const Tensor& like) const {
     const Tensor partials = new_partials(backward.shape, like);
     const LstmBackwardParts<T> op = {backward, partials.mutable_data_ptr<T>()};
-    prefer_huge_pages(op.adjoints, bytes_of_steps<T>(op.shape));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(num_tasks(op.shape), simd.lstm_backward_scratch(op.shape),
               [&](int64_t first, int64_t last, char* memory) { simd.lstm_backward(op, first, last, memory); });

@@ -20,12 +20,6 @@ MAMRL_FN int64_t num_parts(int64_t trajectories) {
   return blocks < kMostParts ? blocks : kMostParts;
 }
 
-// of one number a unit and step, padded
-template <class T>
-MAMRL_FN int64_t bytes_of_steps(const LstmShape& s) {
-  return s.horizon * s.chains * s.trajectories * padded_units(s.units) * static_cast<int64_t>(sizeof(T));
-}
-
 // A part's share of the weight gradients, padded: recurrent (4P, P), table (rows, 4P), head (A, P), bias (A).
 MAMRL_FN int64_t partial_size(const LstmShape& s) {
   const int64_t padded = padded_units(s.units);

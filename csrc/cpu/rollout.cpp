@@ -16,8 +16,6 @@ struct Device : Cpu {
 
   template <class T>
   void run(const Rollout<T>& op) const {
-    for (int64_t i = 0; i < op.num_networks; ++i)
-      if (op.networks[i].saved) prefer_huge_pages(op.networks[i].saved, 5 * bytes_of_steps<T>(op.networks[i].shape));
     const SimdKernels<T>& simd = simd_kernels<T>();
     run_tasks(op.chains * num_parts(op.trajectories), simd.rollout_scratch(op),
               [&](int64_t first, int64_t last, char* memory) { simd.rollout(op, first, last, memory); });

@@ -67,6 +67,11 @@ class Gpu : public LaunchStream {
     return Scratch<T>(device_type_, device_, count);
   }
 
+  // torch's own allocator keeps memory here
+  Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes) const {
+    return torch::stable::new_empty(like, sizes);
+  }
+
   // Before a kernel reads with them. Nothing waits for the answer: an index that is out of range stops the device with
   // a printed sentence before the kernel behind it starts.
   void check_indices(const char* name, const Tensor& t, int64_t size) const {

@@ -13,7 +13,7 @@ std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const std::optional<T
   const Device device({&gate_inputs, pointer(states), &recurrent, &head, &bias});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, bias);
   Tensor outputs = tensors.new_steps({tensors.shape.outputs});
-  Tensor saved = tensors.new_steps({5, tensors.padded()});
+  Tensor saved = tensors.new_steps(device, {5, tensors.padded()});
   if (tensors.empty()) return {outputs, saved};
   dispatch_floating(outputs, [&]<class T>() {
     device.run(
@@ -62,7 +62,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, std::nullopt);
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {tensors.shape.outputs});
   const Tensor saved = tensors.steps("saved", saved_, {5, tensors.padded()});
-  Tensor adjoints = tensors.new_steps({tensors.padded()});
+  Tensor adjoints = tensors.new_steps(device, {tensors.padded()});
   const LstmGradientTensors grads(tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {

@@ -67,9 +67,13 @@ struct LstmTensors {
 
   // (T, M, K, ...) of these tensors' dtype
   Tensor new_steps(std::initializer_list<int64_t> trailing) const {
-    std::vector<int64_t> size = {shape.horizon, shape.chains, shape.trajectories};
-    size.insert(size.end(), trailing);
-    return torch::stable::new_empty(gate_inputs, size);
+    return torch::stable::new_empty(gate_inputs, steps_size(trailing));
+  }
+
+  // the same for what has a number or more a unit
+  template <class Device>
+  Tensor new_steps(const Device& device, std::initializer_list<int64_t> trailing) const {
+    return device.new_large(gate_inputs, steps_size(trailing));
   }
 
   // contiguous, of the dtype and (T, M, K, ...) shape expected
@@ -81,6 +85,13 @@ struct LstmTensors {
       check_shape(name, t, {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
     }
     return row_major(t);
+  }
+
+ private:
+  std::vector<int64_t> steps_size(std::initializer_list<int64_t> trailing) const {
+    std::vector<int64_t> size = {shape.horizon, shape.chains, shape.trajectories};
+    size.insert(size.end(), trailing);
+    return size;
   }
 };
 

@@ -100,9 +100,8 @@ std::vector<Tensor> run_game(const Device& device, const Game& game, const Tenso
     const LstmShape& s = network.shape;
     Tensor outputs = torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, s.outputs});
     network.outputs = outputs.mutable_data_ptr<T>();
-    Tensor saved =
-        record ? torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
-               : torch::stable::new_empty(payoffs, {0});
+    Tensor saved = record ? device.new_large(payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
+                          : torch::stable::new_empty(payoffs, {0});
     network.saved = record ? saved.mutable_data_ptr<T>() : nullptr;
     result.push_back(outputs);
     result.push_back(saved);

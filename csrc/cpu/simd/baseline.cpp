@@ -2,7 +2,6 @@
 #include "common/baseline.h"
 
 #include <type_traits>
-#include <utility>
 
 #include "common/columns.h"
 #include "cpu/simd/multiply.h"
@@ -17,40 +16,57 @@ constexpr int64_t kSamples = kBaselineSamples;
 constexpr int64_t kWidth = kLanes<double>;
 // of the Gram matrix in registers at a time
 #if defined(__AVX512F__)
-constexpr int kGramRows = 8, kGramVectors = 2;
+constexpr int kGramRows = 8, kGramVectors = 2, kEnoughSums = 18;
 #elif defined(__AVX2__)
-constexpr int kGramRows = 4, kGramVectors = 3;
+constexpr int kGramRows = 4, kGramVectors = 3, kEnoughSums = 8;
 #else
-constexpr int kGramRows = 4, kGramVectors = 2;
+constexpr int kGramRows = 4, kGramVectors = 2, kEnoughSums = 8;
 #endif
 
-// kWidth numbers to doubles, and back. The compiler's own conversion of vectors takes them apart.
-MAMRL_FN Vec<double> load_doubles(const double* from) { return load(from); }
-MAMRL_FN void store_narrow(double* to, Vec<double> v) { store(to, v); }
-#if defined(__AVX512F__)
-MAMRL_FN Vec<double> load_doubles(const float* from) {
-  return (Vec<double>)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from));
-}
-MAMRL_FN void store_narrow(float* to, Vec<double> v) { _mm256_storeu_ps(to, _mm512_maskz_cvtpd_ps(0xff, (__m512d)v)); }
-#elif defined(__AVX2__)
-MAMRL_FN Vec<double> load_doubles(const float* from) { return (Vec<double>)_mm256_cvtps_pd(_mm_loadu_ps(from)); }
-MAMRL_FN void store_narrow(float* to, Vec<double> v) { _mm_storeu_ps(to, _mm256_cvtpd_ps((__m256d)v)); }
+// What observations are read by. They start anywhere, and a load of 64 bytes that starts anywhere lies in two cache
+// lines.
+constexpr int64_t kPartBytes = kVectorBytes < 32 ? kVectorBytes : 32;
+template <class S>
+using Part = typename VecOf<S, kPartBytes>::type;
+template <class S>
+constexpr int64_t kPart = kPartBytes / static_cast<int64_t>(sizeof(S));
+
+// Numbers to doubles, a part or a register of them, and back. The compiler's own conversion of vectors takes them
+// apart.
+#if defined(__AVX2__)
+MAMRL_FN Part<double> part_of_doubles(const float* from) { return (Part<double>)_mm256_cvtps_pd(_mm_loadu_ps(from)); }
+MAMRL_FN void store_narrow(float* to, Part<double> v) { _mm_storeu_ps(to, _mm256_cvtpd_ps((__m256d)v)); }
 #else
-MAMRL_FN Vec<double> load_doubles(const float* from) { return Vec<double>{double(from[0]), double(from[1])}; }
-MAMRL_FN void store_narrow(float* to, Vec<double> v) {
+MAMRL_FN Part<double> part_of_doubles(const float* from) { return Part<double>{double(from[0]), double(from[1])}; }
+MAMRL_FN void store_narrow(float* to, Part<double> v) {
   to[0] = float(v[0]);
   to[1] = float(v[1]);
 }
 #endif
+#if defined(__AVX512F__)
+MAMRL_FN Vec<double> load_doubles(const float* from) {
+  return (Vec<double>)_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from));
+}
+#else
+MAMRL_FN Vec<double> load_doubles(const float* from) { return part_of_doubles(from); }
+#endif
+MAMRL_FN Vec<double> load_doubles(const double* from) { return load(from); }
 
-// kLanes<S> numbers as S
+// kPart<S> numbers as S
 template <class S, class T>
-MAMRL_FN Vec<S> load_as(const T* from) {
+MAMRL_FN Part<S> load_part(const T* from) {
   if constexpr (std::is_same_v<S, T>) {
-    return load(from);
+    Part<S> part;
+    __builtin_memcpy(&part, from, sizeof(part));
+    return part;
   } else {
-    return load_doubles(from);
+    return part_of_doubles(from);
   }
+}
+
+template <class S>
+MAMRL_FN void store_part(S* to, Part<S> part) {
+  __builtin_memcpy(to, &part, sizeof(part));
 }
 
 MAMRL_FN void add_to(double* to, Vec<double> v) { store(to, load(to) + v); }
@@ -65,7 +81,7 @@ MAMRL_FN void add_to(double* to, Vec<float> v) {
 // samples at a time, since an addition waits four cycles for the one before it.
 template <int kRows, int kVectors, class S>
 MAMRL_TILE void gram_tile(const S* x, int64_t samples, int64_t width, int64_t i, int64_t j, double* gram) {
-  constexpr int kAtOnce = kRows * kVectors < 8 ? 8 / (kRows * kVectors) : 1;
+  constexpr int kAtOnce = kRows * kVectors < kEnoughSums ? kEnoughSums / (kRows * kVectors) : 1;
   Vec<S> sums[kAtOnce][kRows][kVectors] = {};
   int64_t n = 0;
   for (; n + kAtOnce <= samples; n += kAtOnce)
@@ -81,14 +97,22 @@ MAMRL_TILE void gram_tile(const S* x, int64_t samples, int64_t width, int64_t i,
   }
 }
 
-// the rows [i, i + kRows) of the lower triangle; four vectors are better two and two than three and one
+// `vectors` vectors from j on of the rows [i, i + kRows), kVectors at a time; four are better two and two than three
+// and one
+template <int kRows, int kVectors, class S>
+MAMRL_FN void gram_columns(const S* x, int64_t samples, int64_t width, int64_t i, int64_t j, int64_t vectors,
+                           double* gram) {
+  for (; vectors >= kVectors && (kVectors != 3 || vectors != 4); vectors -= kVectors, j += kVectors * kLanes<S>)
+    gram_tile<kRows, kVectors>(x, samples, width, i, j, gram);
+  if constexpr (kVectors > 1) gram_columns<kRows, kVectors - 1>(x, samples, width, i, j, vectors, gram);
+}
+
+// the rows [i, i + kRows) of the lower triangle
 template <int kRows, class S>
 MAMRL_FN void gram_rows(const S* x, int64_t samples, int64_t width, int64_t i, double* gram) {
-  int64_t vectors = (i + kRows + kLanes<S> - 1) / kLanes<S>, j = 0;
-  for (; vectors >= kGramVectors && vectors != 4; vectors -= kGramVectors, j += kGramVectors * kLanes<S>)
-    gram_tile<kRows, kGramVectors>(x, samples, width, i, j, gram);
-  for (; vectors >= 2; vectors -= 2, j += 2 * kLanes<S>) gram_tile<kRows, 2>(x, samples, width, i, j, gram);
-  if (vectors) gram_tile<kRows, 1>(x, samples, width, i, j, gram);
+  // a few rows leave registers for another vector
+  constexpr int kMost = kRows < kGramRows && kGramVectors < 3 ? kGramVectors + 1 : kGramVectors;
+  gram_columns<kRows, kMost>(x, samples, width, i, 0, (i + kRows + kLanes<S> - 1) / kLanes<S>, gram);
 }
 
 template <class S>
@@ -115,14 +139,14 @@ MAMRL_FN void add_gram(const S* x, int64_t samples, int64_t width, int64_t used,
 
 // that an observation takes
 template <class S>
-MAMRL_FN int64_t vectors_of(int64_t size) {
-  return (size + kLanes<S> - 1) / kLanes<S>;
+MAMRL_FN int64_t parts_of(int64_t size) {
+  return (size + kPart<S> - 1) / kPart<S>;
 }
 
-// f<kVectors>() of an observation's vectors, or f<0>() where they are too many for the registers
+// f<kParts>() of an observation's parts, or f<0>() where they are too many for the registers
 template <class S, class F>
-MAMRL_FN auto by_vectors(int64_t size, F&& f) {
-  switch (vectors_of<S>(size)) {
+MAMRL_FN auto by_parts(int64_t size, F&& f) {
+  switch (parts_of<S>(size)) {
     case 1:
       return f.template operator()<1>();
     case 2:
@@ -134,85 +158,92 @@ MAMRL_FN auto by_vectors(int64_t size, F&& f) {
   }
 }
 
-// kLanes<S> numbers as S where only the first `count` may be read; the others are 0
+// kPart<S> numbers as S where only the first `count` may be read; the others are 0
 template <class S, class T>
-MAMRL_FN Vec<S> load_some(const T* from, int64_t count) {
-  T some[kLanes<S>] = {};
-  copy(some, from, smaller(kLanes<S>, count));
-  return load_as<S>(some);
+MAMRL_FN Part<S> load_some(const T* from, int64_t count) {
+  T some[kPart<S>] = {};
+  copy(some, from, smaller(kPart<S>, count));
+  return load_part<S>(some);
 }
 
 // sums[0, count) += total
-MAMRL_FN void add_lanes(double* sums, int64_t count, Vec<double> total) {
-  for (int64_t lane = 0; lane < smaller(kWidth, count); ++lane) sums[lane] += total[lane];
-}
-MAMRL_FN void add_lanes(double* sums, int64_t count, Vec<float> total) {
-  for (int64_t lane = 0; lane < smaller(2 * kWidth, count); ++lane) sums[lane] += double(total[lane]);
+template <class S>
+MAMRL_FN void add_lanes(double* sums, int64_t count, Part<S> total) {
+  S numbers[kPart<S>];
+  store_part(numbers, total);
+  if (count >= kPart<S>) {
+    for (int64_t i = 0; i < kPart<S>; i += kPart<double>) {
+      store_part(sums + i, load_part<double>(sums + i) + load_part<double>(numbers + i));
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) sums[i] += double(numbers[i]);
+  }
 }
 
-// Calls f(n, v, value) for every vector v of each of `count` samples, a sample's in their order. Of samples so close to
-// the end of memory that a whole vector would reach past it, only what is theirs is read.
+// Calls f(n, part) for each of `count` samples, where part(p) is the sample's part p. Of samples so close to the end of
+// memory that a whole part would reach past it, only what is theirs is read.
 template <class S, class T, class F>
-MAMRL_FN void for_observations(const T* observations, int64_t count, int64_t readable, int64_t size, int64_t vectors,
+MAMRL_FN void for_observations(const T* observations, int64_t count, int64_t readable, int64_t size, int64_t parts,
                                F&& f) {
-  const int64_t reach = vectors * kLanes<S>;
+  const int64_t reach = parts * kPart<S>;
   const int64_t whole = size == 0 ? count : readable < reach ? 0 : smaller(count, (readable - reach) / size + 1);
   int64_t n = 0;
   for (; n < whole; ++n)
-    f(n, [&](int64_t v) __attribute__((always_inline)) { return load_as<S>(observations + n * size + v * kLanes<S>); });
+    f(n,
+      [&](int64_t p) __attribute__((always_inline)) { return load_part<S>(observations + n * size + p * kPart<S>); });
   for (; n < count; ++n) {
-    f(n, [&](int64_t v) __attribute__((always_inline)) {
-      return load_some<S>(observations + n * size + v * kLanes<S>, size - v * kLanes<S>);
+    f(n, [&](int64_t p) __attribute__((always_inline)) {
+      return load_some<S>(observations + n * size + p * kPart<S>, size - p * kPart<S>);
     });
   }
 }
 
-// Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Vectors are stored whole, in an order in
-// which what comes next overwrites what spills over. kVectors is what an observation takes, so that its sums stay in
+// Rows [obs, obs^2, return] of `count` samples, and their sum added to `sums`. Parts are stored whole, in an order in
+// which what comes next overwrites what spills over. kParts is what an observation takes, so that its sums stay in
 // registers, and 0 where that is too many; `readable` says how many numbers follow in memory; the bits do not depend on
 // it.
-template <int kVectors, class S, class T>
+template <int kParts, class S, class T>
 static void expand_samples(const T* observations, const T* returns, int64_t count, int64_t readable, int64_t size,
                            int64_t width, S* rows, double* sums) {
-  if constexpr (kVectors != 0) {
-    Vec<S> totals[2][kVectors] = {};
-    for_observations<S>(observations, count, readable, size, kVectors,
-                        [&](int64_t n, const auto& value) __attribute__((always_inline)) {
+  if constexpr (kParts != 0) {
+    Part<S> totals[2][kParts] = {};
+    for_observations<S>(observations, count, readable, size, kParts,
+                        [&](int64_t n, const auto& part) __attribute__((always_inline)) {
                           S* row = rows + n * width;
-                          Vec<S> values[kVectors];
+                          Part<S> values[kParts];
 #pragma GCC unroll 4
-                          for (int v = 0; v < kVectors; ++v) {
-                            values[v] = value(v);
-                            store(row + v * kLanes<S>, values[v]);
-                            totals[0][v] += values[v];
+                          for (int p = 0; p < kParts; ++p) {
+                            values[p] = part(p);
+                            store_part(row + p * kPart<S>, values[p]);
+                            totals[0][p] += values[p];
                           }
 #pragma GCC unroll 4
-                          for (int v = 0; v < kVectors; ++v) {
-                            const Vec<S> square = values[v] * values[v];
-                            store(row + size + v * kLanes<S>, square);
-                            totals[1][v] += square;
+                          for (int p = 0; p < kParts; ++p) {
+                            const Part<S> square = values[p] * values[p];
+                            store_part(row + size + p * kPart<S>, square);
+                            totals[1][p] += square;
                           }
                           row[2 * size] = S(returns[n]);
                         });
     for (int power = 0; power < 2; ++power)
-      for (int v = 0; v < kVectors; ++v)
-        add_lanes(sums + power * size + v * kLanes<S>, size - v * kLanes<S>, totals[power][v]);
+      for (int p = 0; p < kParts; ++p)
+        add_lanes<S>(sums + power * size + p * kPart<S>, size - p * kPart<S>, totals[power][p]);
   } else {
-    const int64_t vectors = vectors_of<S>(size);
-    for_observations<S>(observations, count, readable, size, vectors,
-                        [&](int64_t n, const auto& value) __attribute__((always_inline)) {
+    const int64_t parts = parts_of<S>(size);
+    for_observations<S>(observations, count, readable, size, parts,
+                        [&](int64_t n, const auto& part) __attribute__((always_inline)) {
                           S* row = rows + n * width;
-                          for (int64_t v = 0; v < vectors; ++v) store(row + v * kLanes<S>, value(v));
-                          for (int64_t v = 0; v < vectors; ++v) {
-                            const Vec<S> again = load(row + v * kLanes<S>);
-                            store(row + size + v * kLanes<S>, again * again);
+                          for (int64_t p = 0; p < parts; ++p) store_part(row + p * kPart<S>, part(p));
+                          for (int64_t p = 0; p < parts; ++p) {
+                            const Part<S> again = load_part<S>(row + p * kPart<S>);
+                            store_part(row + size + p * kPart<S>, again * again);
                           }
                           row[2 * size] = S(returns[n]);
                         });
-    for (int64_t j = 0; j < 2 * size; j += kLanes<S>) {
-      Vec<S> total = {};
-      for (int64_t n = 0; n < count; ++n) total += load(rows + n * width + j);
-      add_lanes(sums + j, 2 * size - j, total);
+    for (int64_t j = 0; j < 2 * size; j += kPart<S>) {
+      Part<S> total = {};
+      for (int64_t n = 0; n < count; ++n) total += load_part<S>(rows + n * width + j);
+      add_lanes<S>(sums + j, 2 * size - j, total);
     }
   }
   Vec<double> totals = {};
@@ -227,7 +258,7 @@ template <class S, class T>
 MAMRL_FN void add_samples(const BaselineChain<T>& op, S* rows, double* gram, double* times) {
   const int64_t size = op.size, width = op.width(), row_stride = op.chains * op.trajectories;
   const int64_t numbers = op.horizon * row_stride * size;
-  const auto expand = by_vectors<S>(size, []<int kVectors>() { return expand_samples<kVectors, S, T>; });
+  const auto expand = by_parts<S>(size, []<int kParts>() { return expand_samples<kParts, S, T>; });
   double* sums = times + kTimeFeatures * width;
   int64_t filled = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
@@ -267,69 +298,42 @@ void baseline_sums(const BaselineChain<T>& op, double* memory, double* gram, dou
   }
 }
 
-// The elements of a and b that are even and odd, added: neighbours within 16 bytes (kWithin), or, where these are sums
-// already, the 16 bytes beside each other.
-template <bool kWithin, class S, int64_t... kLane>
-MAMRL_FN Vec<S> add_neighbours(Vec<S> a, Vec<S> b, std::integer_sequence<int64_t, kLane...>) {
-  constexpr int64_t kBlock = 16 / static_cast<int64_t>(sizeof(S)), kHalf = kBlock / 2;
-  constexpr auto even = [](int64_t i) {
-    const int64_t block = i / kBlock, at = i % kBlock;
-    return kWithin ? (at < kHalf ? 0 : kLanes<S>)+block * kBlock + at % kHalf * 2 : 2 * block * kBlock + at;
-  };
-  constexpr int64_t kNext = kWithin ? 1 : kBlock;
-  return __builtin_shufflevector(a, b, even(kLane)...) + __builtin_shufflevector(a, b, even(kLane) + kNext...);
-}
-
-// Lane n of the result is the sum of sums[n].
-template <class S, int64_t kCount = kLanes<S>>
-MAMRL_FN Vec<S> sum_each(Vec<S>* sums) {
-  if constexpr (kCount > 1) {
-    constexpr bool kWithin = kCount * 16 / static_cast<int64_t>(sizeof(S)) > kLanes<S>;
-#pragma GCC unroll 8
-    for (int64_t n = 0; n < kCount / 2; ++n)
-      sums[n] =
-          add_neighbours<kWithin, S>(sums[2 * n], sums[2 * n + 1], std::make_integer_sequence<int64_t, kLanes<S>>());
-    sum_each<S, kCount / 2>(sums);
-  }
-  return sums[0];
-}
-
-// Predictions of kLanes<S> samples at a time. kVectors is what an observation takes, and 0 where that is not known to
-// the compiler; `readable` is as in expand_samples.
-template <int kVectors, class S, class T>
+// Predictions of kPart<S> samples at a time. kParts is what an observation takes, and 0 where that is not known to the
+// compiler; `readable` is as in expand_samples.
+template <int kParts, class S, class T>
 static void predict_row(const T* observations, int64_t count, int64_t readable, int64_t size, S at_time,
                         const S* linear, const S* square, T* predictions) {
-  constexpr int64_t kAtOnce = kLanes<S>;
-  const int64_t vectors = kVectors ? kVectors : vectors_of<S>(size);
-  const auto term = [&](Vec<S> value, int64_t v) __attribute__((always_inline)) {
-    return value * (load(linear + v * kAtOnce) + value * load(square + v * kAtOnce));
+  constexpr int64_t kAtOnce = kPart<S>;
+  const int64_t parts = kParts ? kParts : parts_of<S>(size);
+  const auto term = [&](Part<S> value, int64_t p) __attribute__((always_inline)) {
+    return value * (load_part<S>(linear + p * kPart<S>) + value * load_part<S>(square + p * kPart<S>));
   };
   int64_t k = 0;
-  for (; k + kAtOnce <= count && (k + kAtOnce - 1) * size + vectors * kAtOnce <= readable; k += kAtOnce) {
-    Vec<S> sums[kAtOnce];
-#pragma GCC unroll 16
+  for (; k + kAtOnce <= count && (k + kAtOnce - 1) * size + parts * kPart<S> <= readable; k += kAtOnce) {
+    Part<S> sums[kAtOnce];
+#pragma GCC unroll 8
     for (int64_t n = 0; n < kAtOnce; ++n) {
       const T* observation = observations + (k + n) * size;
-      Vec<S> sum = {};
-      for (int64_t v = 0; v < vectors; ++v) sum += term(load_as<S>(observation + v * kAtOnce), v);
+      Part<S> sum = {};
+      for (int64_t p = 0; p < parts; ++p) sum += term(load_part<S>(observation + p * kPart<S>), p);
       sums[n] = sum;
     }
-    const Vec<S> predicted = sum_each<S>(sums) + broadcast(at_time);
+    const Part<S> predicted = sum_each<S>(sums) + at_time;
     if constexpr (std::is_same_v<S, T>) {
-      store(predictions + k, predicted);
+      store_part(predictions + k, predicted);
     } else {
       store_narrow(predictions + k, predicted);
     }
   }
   for (; k < count; k += kAtOnce) {
     const int64_t left = smaller(kAtOnce, count - k);
-    Vec<S> sums[kAtOnce] = {};
+    Part<S> sums[kAtOnce] = {};
     for (int64_t n = 0; n < left; ++n) {
       const T* observation = observations + (k + n) * size;
-      for (int64_t v = 0; v < vectors; ++v)
-        sums[n] += term(load_some<S>(observation + v * kAtOnce, size - v * kAtOnce), v);
+      for (int64_t p = 0; p < parts; ++p)
+        sums[n] += term(load_some<S>(observation + p * kPart<S>, size - p * kPart<S>), p);
     }
-    const Vec<S> predicted = sum_each<S>(sums) + broadcast(at_time);
+    const Part<S> predicted = sum_each<S>(sums) + at_time;
     for (int64_t n = 0; n < left; ++n) predictions[k + n] = T(predicted[n]);
   }
 }
@@ -338,7 +342,7 @@ template <class S, class T>
 MAMRL_FN void predict(const BaselineChain<T>& op, const double* weights, S* memory) {
   const int64_t size = op.size, padded = op.padded(), row_stride = op.chains * op.trajectories;
   const int64_t numbers = op.horizon * row_stride * size;
-  const auto predict_samples = by_vectors<S>(size, []<int kVectors>() { return predict_row<kVectors, S, T>; });
+  const auto predict_samples = by_parts<S>(size, []<int kParts>() { return predict_row<kParts, S, T>; });
   S *linear = memory, *square = memory + padded;
   for (int64_t o = 0; o < 2 * padded; ++o) memory[o] = S(weights[o]);
   const double* time_weights = weights + 2 * padded;

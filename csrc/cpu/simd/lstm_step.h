@@ -95,18 +95,25 @@ struct GateRows {
   }
 };
 
-// outputs[k][a] (+)= bias[a] + head[a] . hidden[k]
+// outputs[k][a] = bias[a] + head[a] . rows[k], both rows of `length`
 template <class T>
-static void apply_head(T* outputs, const T* head, const T* bias, const T* hidden, int64_t count, int64_t num_outputs,
-                       int64_t padded, bool add) {
-  for (int64_t k = 0; k < count; ++k) {
-    for (int64_t a = 0; a < num_outputs; ++a) {
-      Vec<T> products = {};
-      for (int64_t j = 0; j < padded; j += kLanes<T>) {
-        products += load(hidden + k * padded + j) * load(head + a * padded + j);
+static void apply_head(T* outputs, const T* head, const T* bias, const T* rows, int64_t count, int64_t num_outputs,
+                       int64_t length) {
+  constexpr int64_t kAtOnce = kLanes<T>;
+  for (int64_t a = 0; a < num_outputs; ++a) {
+    for (int64_t k = 0; k < count; k += kAtOnce) {
+      const int64_t left = smaller(kAtOnce, count - k);
+      Vec<T> sums[kAtOnce];
+#pragma GCC unroll 16
+      for (int64_t n = 0; n < kAtOnce; ++n) {
+        // rows that are not there are the first once more
+        const T* row = rows + (k + (n < left ? n : 0)) * length;
+        Vec<T> products = {};
+        for (int64_t j = 0; j < length; j += kLanes<T>) products += load(row + j) * load(head + a * length + j);
+        sums[n] = products;
       }
-      T* out = outputs + k * num_outputs + a;
-      *out = sum<T>(products) + (bias ? bias[a] : T(0)) + (add ? *out : T(0));
+      const Vec<T> totals = sum_each<T>(sums) + broadcast(bias[a]);
+      for (int64_t n = 0; n < left; ++n) outputs[(k + n) * num_outputs + a] = totals[n];
     }
   }
 }
@@ -193,7 +200,7 @@ static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int6
   T* before = net.hidden[0];
   net.hidden[0] = net.hidden[1];
   net.hidden[1] = before;
-  apply_head(outputs, net.head, net.bias, net.hidden[0], count, net.outputs, net.padded, false);
+  apply_head(outputs, net.head, net.bias, net.hidden[0], count, net.outputs, net.padded);
 }
 
 // Calls block(chain, first trajectory, count) for every block of the tasks [first, last); a task is a part of

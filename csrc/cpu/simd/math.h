@@ -43,37 +43,42 @@ MAMRL_FN Vec<float> at_least(float bound, Vec<float> x) {
 #endif
 }
 
-// exp(x) = scale (1 + tail), scale a power of two, tail = expm1 of the rest, |rest| <= ln(2)/2; |x| must be below 88.
-// Of N registers at once, step by step: one alone is a chain of 60 cycles of latency, and the CPU looks ahead too
-// little to overlap two of them by itself.
-template <int N>
-MAMRL_FN void split_exp(const Vec<float> (&x)[N], Vec<float> (&scale)[N], Vec<float> (&tail)[N]) {
-  // adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits
-  const float magic = 12582912.0f;
-  Vec<float> shifted[N], r[N], p[N];
-  MAMRL_EACH(N) shifted[n] = x[n] * 1.44269504f + magic;
+// exp(kRate x) = scale exp(kRate rest), scale a power of two, |kRate rest| <= ln(2)/2; |kRate x| must be below 88.
+// kRate is a power of two with a sign, so it costs no rounding. Of N registers at once, step by step: one alone is a
+// chain of 60 cycles of latency, and the CPU looks ahead too little to overlap two of them by itself.
+template <int kRate, int N>
+MAMRL_FN void split_exp(const Vec<float> (&x)[N], Vec<float> (&scale)[N], Vec<float> (&rest)[N]) {
+  // adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, and 127 more make it a float's exponent
+  const float magic = 12582912.0f + 127.0f;
+  Vec<float> shifted[N];
+  MAMRL_EACH(N) shifted[n] = x[n] * (1.44269504f * kRate) + magic;
   MAMRL_EACH(N) {
     const Vec<float> whole = shifted[n] - magic;
 #if defined(__FMA__)
     // one rounding, and float(ln 2) is right to 3e-9: one step of reduction is enough
-    r[n] = x[n] - whole * 0.693147182f;
+    rest[n] = x[n] - whole * (0.693147182f / kRate);
 #else
     // n times the first constant, which has few bits, is exact
-    r[n] = (x[n] - whole * 0.693359375f) - whole * -2.12194440e-4f;
+    rest[n] = (x[n] - whole * (0.693359375f / kRate)) - whole * (-2.12194440e-4f / kRate);
 #endif
   }
   MAMRL_EACH(N) {
     IntVec bits;
     __builtin_memcpy(&bits, &shifted[n], sizeof(bits));
-    bits = (bits << 23) + 0x3F800000;
+    bits <<= 23;
     __builtin_memcpy(&scale[n], &bits, sizeof(bits));
   }
-  // minimax of (exp(r) - 1 - r) / r^2: relative error of exp 3e-9
-  MAMRL_EACH(N) p[n] = 0.001395060232f * r[n] + 0.008368953509f;
-  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.04166620414f;
-  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.1666651831f;
-  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.5000000096f;
-  MAMRL_EACH(N) tail[n] = p[n] * (r[n] * r[n]) + r[n];
+}
+
+// exp(kRate r) - 1 where |kRate r| <= ln(2)/2: r and r^2 times a minimax quotient, with which exp is right to 3e-9
+template <int kRate, int N>
+MAMRL_FN void expm1_of_rest(const Vec<float> (&r)[N], Vec<float> (&p)[N]) {
+  constexpr float kSquare = kRate * kRate, kCube = kSquare * kRate;
+  MAMRL_EACH(N) p[n] = 0.001395060232f * (kCube * kCube) * r[n] + 0.008368953509f * (kSquare * kCube);
+  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.04166620414f * (kSquare * kSquare);
+  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.1666651831f * kCube;
+  MAMRL_EACH(N) p[n] = p[n] * r[n] + 0.5000000096f * kSquare;
+  MAMRL_EACH(N) p[n] = p[n] * (r[n] * r[n]) + float(kRate) * r[n];
 }
 
 // numerator / denominator, the denominator normal and positive
@@ -94,10 +99,11 @@ MAMRL_FN void quotients(const Vec<float> (&numerator)[N], const Vec<float> (&den
 // in place
 template <int N>
 MAMRL_FN void sigmoids(Vec<float> (&x)[N]) {
-  Vec<float> scale[N], tail[N], one[N];
-  MAMRL_EACH(N) x[n] = at_most(87.0f, at_least(-87.0f, -x[n]));
-  split_exp(x, scale, tail);
-  MAMRL_EACH(N) tail[n] = (scale[n] + 1.0f) + scale[n] * tail[n];
+  Vec<float> scale[N], rest[N], tail[N], one[N];
+  MAMRL_EACH(N) x[n] = at_most(87.0f, at_least(-87.0f, x[n]));
+  split_exp<-1>(x, scale, rest);
+  expm1_of_rest<-1>(rest, tail);
+  MAMRL_EACH(N) tail[n] = scale[n] * tail[n] + (scale[n] + 1.0f);
   MAMRL_EACH(N) one[n] = broadcast(1.0f);
   quotients(one, tail, x);
 }
@@ -105,9 +111,10 @@ MAMRL_FN void sigmoids(Vec<float> (&x)[N]) {
 // in place; expm1(2x) / (expm1(2x) + 2) has no cancellation near zero
 template <int N>
 MAMRL_FN void tanhs(Vec<float> (&x)[N]) {
-  Vec<float> scale[N], tail[N], sum[N];
-  MAMRL_EACH(N) x[n] = at_most(20.0f, at_least(-20.0f, x[n] + x[n]));
-  split_exp(x, scale, tail);
+  Vec<float> scale[N], rest[N], tail[N], sum[N];
+  MAMRL_EACH(N) x[n] = at_most(10.0f, at_least(-10.0f, x[n]));
+  split_exp<2>(x, scale, rest);
+  expm1_of_rest<2>(rest, tail);
   MAMRL_EACH(N) tail[n] = scale[n] * tail[n] + (scale[n] - 1.0f);
   MAMRL_EACH(N) sum[n] = tail[n] + 2.0f;
   quotients(tail, sum, x);
@@ -115,8 +122,9 @@ MAMRL_FN void tanhs(Vec<float> (&x)[N]) {
 
 MAMRL_FN Vec<float> exp(Vec<float> x) {
   const Vec<float> bounded[1] = {at_most(87.0f, at_least(-87.0f, x))};
-  Vec<float> scale[1], tail[1];
-  split_exp(bounded, scale, tail);
+  Vec<float> scale[1], rest[1], tail[1];
+  split_exp<1>(bounded, scale, rest);
+  expm1_of_rest<1>(rest, tail);
   return scale[0] * tail[0] + scale[0];
 }
 

@@ -39,22 +39,22 @@ MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int
     // the shorter side of the tile waits in registers, the other passes by
     if constexpr (R < V) {
       Vec<T> rows[R];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) rows[r] = broadcast(a[r * row_stride + k * depth_stride]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int v = 0; v < V; ++v) {
         const Vec<T> column = load(b + k * b_stride + v * kLanes<T>);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < R; ++r) tile[r][v] += rows[r] * column;
       }
     } else {
       Vec<T> columns[V];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int v = 0; v < V; ++v) columns[v] = load(b + k * b_stride + v * kLanes<T>);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         const Vec<T> row = broadcast(a[r * row_stride + k * depth_stride]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int v = 0; v < V; ++v) tile[r][v] += row * columns[v];
       }
     }
@@ -63,18 +63,18 @@ MAMRL_FN void multiply(Vec<T> (&tile)[R][V], const T* a, int64_t row_stride, int
 
 template <int R, int V, class T>
 MAMRL_FN void load_tile(Vec<T> (&tile)[R][V], const T* from, int64_t stride) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; ++v) tile[r][v] = load(from + r * stride + v * kLanes<T>);
   }
 }
 
 template <int R, int V, class T>
 MAMRL_FN void store_tile(const Vec<T> (&tile)[R][V], T* to, int64_t stride) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; ++v) store(to + r * stride + v * kLanes<T>, tile[r][v]);
   }
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "common/host_device.h"
 
@@ -17,12 +18,12 @@ constexpr int64_t kVectorBytes = 32;
 constexpr int64_t kVectorBytes = 16;
 #endif
 
-template <class T>
+template <class T, int64_t kBytes>
 struct VecOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T type __attribute__((vector_size(kBytes)));
 };
 template <class T>
-using Vec = typename VecOf<T>::type;
+using Vec = typename VecOf<T, kVectorBytes>::type;
 template <class T>
 constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
 
@@ -48,6 +49,34 @@ MAMRL_FN T sum(Vec<T> v) {
   T total = 0;
   for (int64_t lane = 0; lane < kLanes<T>; ++lane) total += v[lane];
   return total;
+}
+
+// The elements of a and b that are even and odd, added: neighbours within 16 bytes (kWithin), or, where these are sums
+// already, the 16 bytes beside each other.
+template <bool kWithin, class T, class V, int64_t... kLane>
+MAMRL_FN V add_neighbours(V a, V b, std::integer_sequence<int64_t, kLane...>) {
+  constexpr int64_t kCount = sizeof...(kLane), kBlock = 16 / static_cast<int64_t>(sizeof(T)), kHalf = kBlock / 2;
+  constexpr auto even = [](int64_t i) {
+    const int64_t block = i / kBlock, at = i % kBlock;
+    return kWithin ? (at < kHalf ? 0 : kCount) + block * kBlock + at % kHalf * 2 : 2 * block * kBlock + at;
+  };
+  constexpr int64_t kNext = kWithin ? 1 : kBlock;
+  return __builtin_shufflevector(a, b, even(kLane)...) + __builtin_shufflevector(a, b, even(kLane) + kNext...);
+}
+
+// Lane n of the result is the sum of sums[n], as many registers V of T as they have lanes; `sums` are overwritten.
+template <class T, class V, int64_t kCount = static_cast<int64_t>(sizeof(V) / sizeof(T))>
+MAMRL_FN V sum_each(V* sums) {
+  if constexpr (kCount > 1) {
+    constexpr int64_t kAll = static_cast<int64_t>(sizeof(V) / sizeof(T));
+    constexpr bool kWithin = kCount * 16 / static_cast<int64_t>(sizeof(T)) > kAll;
+#pragma GCC unroll 8
+    for (int64_t n = 0; n < kCount / 2; ++n) {
+      sums[n] = add_neighbours<kWithin, T>(sums[2 * n], sums[2 * n + 1], std::make_integer_sequence<int64_t, kAll>());
+    }
+    sum_each<T, V, kCount / 2>(sums);
+  }
+  return sums[0];
 }
 
 MAMRL_FN int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -5,6 +5,7 @@ from mamrl.ops.dice import dice_derivatives, dice_objective, loaded_dice_objecti
 from mamrl.ops.gae import gae
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
 from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, matrix_game_turn, tabular_actions
+from mamrl.ops.memory import release_memory
 from mamrl.ops.returns import discounted_returns
 from mamrl.ops.rollout import matrix_game_rollout
 from mamrl.ops.table import table_accumulate, table_lookup
@@ -24,6 +25,7 @@ __all__ = [
     "matrix_game_rollout",
     "matrix_game_steps",
     "matrix_game_turn",
+    "release_memory",
     "table_accumulate",
     "table_lookup",
     "tabular_actions",
