@@ -45,7 +45,7 @@ static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s
     const T* grads = op.grad_outputs + index * outputs;
     const bool last = t + 1 == shape.horizon;
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
-    transpose_head(s.hidden_grad, grads, s.head, count, outputs, padded);
+    transpose_head(s.hidden_grad, grads, s.head, padded, count, outputs, padded);
     Ahead ahead;
     if (t > 0) {
       const int64_t tiles = product_tiles<T>(count, 4 * padded, padded);

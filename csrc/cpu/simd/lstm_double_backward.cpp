@@ -10,11 +10,10 @@ struct DoubleBackwardScratch {
   int64_t padded;
   // tangent pass
   GateRows<T> rows;
-  T* panels;          // (P / lanes, 2N, 4, lanes): of the direction, then of the weights
-  T* head;            // (A, P)
-  T* head_direction;  // (A, P)
-  T* operand[2];      // (block, 2, P): h and its tangent, before and after the step
-  T* tangents;        // (T, block, 5, P): of the pre-activations and c
+  T* panels;      // (P / lanes, 2N, 4, lanes): of the direction, then of the weights
+  T* heads;       // (A, 2, P): of the direction, then of the weights
+  T* operand[2];  // (block, 2, P): h and its tangent, before and after the step
+  T* tangents;    // (T, block, 5, P): of the pre-activations and c
   // reverse pass
   T* recurrent;                 // (8P, P): the weights, then the direction
   T* hidden_grad;               // (block, P): l_h
@@ -28,8 +27,7 @@ struct DoubleBackwardScratch {
       : padded(padded_units(s.units)),
         rows(arena, s),
         panels(arena.take<T>(8 * padded * s.units)),
-        head(arena.take<T>(s.outputs * padded)),
-        head_direction(arena.take<T>(s.outputs * padded)),
+        heads(arena.take<T>(2 * s.outputs * padded)),
         operand{arena.take<T>(2 * kTrajectoryBlock * padded), arena.take<T>(2 * kTrajectoryBlock * padded)},
         tangents(arena.take<T>(s.horizon * smaller(kTrajectoryBlock, s.trajectories) * 5 * padded)),
         recurrent(arena.take<T>(8 * padded * padded)),
@@ -42,14 +40,16 @@ struct DoubleBackwardScratch {
 
   __attribute__((always_inline)) void set_chain(const LstmDoubleBackwardParts<T>& op, int64_t chain) {
     const LstmShape& s = op.shape;
-    const int64_t weights = chain * 4 * s.units * s.units, heads = chain * s.outputs * s.units;
+    const int64_t weights = chain * 4 * s.units * s.units, head = chain * s.outputs * s.units;
     rows.set_chain(s, op.direction, chain);
     pack_recurrent(panels, op.direction.recurrent + weights, s.units, 2 * s.units, 0);
     pack_recurrent(panels, op.weights.recurrent + weights, s.units, 2 * s.units, s.units);
     pad_recurrent(recurrent, op.weights.recurrent + weights, s.units);
     pad_recurrent(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units);
-    pad_rows(head, op.weights.head + heads, s.outputs, s.units);
-    pad_rows(head_direction, op.direction.head + heads, s.outputs, s.units);
+    for (int64_t a = 0; a < s.outputs; ++a) {
+      pad_rows(heads + 2 * a * padded, op.direction.head + head + a * s.units, 1, s.units);
+      pad_rows(heads + (2 * a + 1) * padded, op.weights.head + head + a * s.units, 1, s.units);
+    }
     fill_zero(zeros, 5 * padded);
   }
 };
@@ -95,22 +95,6 @@ MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t
   }
 }
 
-// y. = Wo. h + Wo h. + bo.: what grad_outputs is multiplied with
-template <class T>
-static void head_tangent(const DoubleBackwardScratch<T>& s, const T* bias, int64_t count, int64_t outputs, T* out) {
-  for (int64_t k = 0; k < count; ++k) {
-    const T* h = s.operand[0] + k * 2 * s.padded;
-    for (int64_t a = 0; a < outputs; ++a) {
-      Vec<T> products = {};
-      for (int64_t j = 0; j < s.padded; j += kLanes<T>) {
-        products += load(h + j) * load(s.head_direction + a * s.padded + j) +
-                    load(h + s.padded + j) * load(s.head + a * s.padded + j);
-      }
-      out[k * outputs + a] = sum<T>(products) + bias[a];
-    }
-  }
-}
-
 template <class T>
 static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, int64_t chain,
                          int64_t first, int64_t count) {
@@ -140,8 +124,9 @@ static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
     T* before = s.operand[0];
     s.operand[0] = s.operand[1];
     s.operand[1] = before;
-    head_tangent(s, op.direction.bias + chain * shape.outputs, count, shape.outputs,
-                 op.grad_grad_outputs + index * shape.outputs);
+    // y. = Wo. h + Wo h. + bo.: what grad_outputs is multiplied with
+    apply_head(op.grad_grad_outputs + index * shape.outputs, s.heads, op.direction.bias + chain * shape.outputs,
+               s.operand[0], count, shape.outputs, 2 * padded);
   }
 }
 
@@ -162,7 +147,7 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
     const T* grads = op.grad_outputs + index * outputs;
     const bool last = t + 1 == shape.horizon;
     if (last) tanh_cells(s.tanh_cell, saved, count, padded);
-    transpose_head(s.hidden_grad, grads, s.head_direction, count, outputs, padded);
+    transpose_head(s.hidden_grad, grads, s.heads, 2 * padded, count, outputs, padded);
     Ahead ahead;
     if (t > 0) {
       const int64_t tiles = product_tiles<T>(count, 8 * padded, padded);

@@ -71,13 +71,14 @@ static void tanh_cells(T* to, const T* saved, int64_t count, int64_t padded) {
   }
 }
 
-// to[k] = sum_a grads[k][a] head[a]
+// to[k] = sum_a grads[k][a] head[a], rows of the head `stride` apart
 template <class T>
-static void transpose_head(T* to, const T* grads, const T* head, int64_t count, int64_t outputs, int64_t padded) {
+static void transpose_head(T* to, const T* grads, const T* head, int64_t stride, int64_t count, int64_t outputs,
+                           int64_t padded) {
   for (int64_t k = 0; k < count; ++k) {
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       Vec<T> total = {};
-      for (int64_t a = 0; a < outputs; ++a) total += grads[k * outputs + a] * load(head + a * padded + unit);
+      for (int64_t a = 0; a < outputs; ++a) total += grads[k * outputs + a] * load(head + a * stride + unit);
       store(to + k * padded + unit, total);
     }
   }
