@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace mamrl {
 
@@ -121,16 +122,19 @@ inline Tensor empty_row_major(const Tensor& like, const int64_t* sizes, int64_t 
   return Tensor(made);
 }
 
-inline Tensor empty_row_major(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return empty_row_major(like, sizes.begin(), static_cast<int64_t>(sizes.size()));
+// The same for a result, in memory that the device chooses.
+template <class Device>
+Tensor new_tensor(const Device& device, const Tensor& like, const std::vector<int64_t>& sizes) {
+  return device.allocate(like, sizes.data(), static_cast<int64_t>(sizes.size()));
 }
 
 // of the same shape, or of that with another first size
-inline Tensor empty_row_major(const Tensor& like, std::optional<int64_t> first_size = std::nullopt) {
+template <class Device>
+Tensor new_like(const Device& device, const Tensor& like, std::optional<int64_t> first_size = std::nullopt) {
   int64_t sizes[64];
   for (int64_t i = 0; i < like.dim(); ++i) sizes[i] = like.size(i);
   if (first_size) sizes[0] = *first_size;
-  return empty_row_major(like, sizes, like.dim());
+  return device.allocate(like, sizes, like.dim());
 }
 
 // Kernels read plain row-major memory. Asking first spares a call through the dispatcher, which is not free.

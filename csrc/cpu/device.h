@@ -11,12 +11,13 @@
 namespace mamrl {
 
 struct Cpu {
+  Cpu() = default;
   // of the tensors that a call reads, or null; the dispatcher has seen to it that they are here
   explicit Cpu(std::initializer_list<const Tensor*>) {}
   explicit Cpu(const std::vector<const Tensor*>&) {}
 
-  Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes) const {
-    return mamrl::new_large(like, sizes);
+  Tensor allocate(const Tensor& like, const int64_t* sizes, int64_t dims) const {
+    return allocate_tensor(like, sizes, dims);
   }
 
   // before a kernel reads with them

@@ -74,7 +74,7 @@ struct Device : Cpu {
 
  private:
   static Tensor new_partials(const LstmShape& s, const Tensor& like) {
-    return torch::stable::new_empty(like, {num_tasks(s), partial_size(s)});
+    return new_tensor(Cpu(), like, {num_tasks(s), partial_size(s)});
   }
 };
 

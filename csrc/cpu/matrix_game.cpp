@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "common/table.h"
 #include "cpu/columns.h"
+#include "cpu/device.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
 #include "direct.h"
@@ -207,7 +208,7 @@ void draw_tabular_actions(const Tensor& probabilities_, const Tensor& states_, c
 Tensor tabular_actions(const Tensor& probabilities, const Tensor& states, const std::optional<Tensor>& rows,
                        const std::optional<Tensor>& seeds, const std::optional<Tensor>& clocks, int64_t player) {
   check_index_dtype("states", states);
-  const Tensor actions = empty_row_major(states);
+  const Tensor actions = new_like(Cpu(), states);
   draw_tabular_actions(probabilities, states, rows, seeds, clocks, player, actions.mutable_data_ptr());
   return actions;
 }

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <new>
 #include <unordered_map>
+#include <vector>
 
 namespace mamrl {
 namespace {
@@ -140,13 +141,14 @@ void give_back_memory(void* data) {
 
 int64_t release_memory() { return large_blocks().release(); }
 
-Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes) {
-  int64_t count = 1;
-  std::vector<int64_t> strides(sizes.size());
-  for (size_t i = sizes.size(); i-- > 0; count *= sizes[i]) strides[i] = count;
-  const int64_t bytes = count * like.element_size();
-  if (bytes < kHugePage) return torch::stable::new_empty(like, sizes);
-  return torch::stable::from_blob(take_memory(bytes), sizes, strides, like.device(), like.scalar_type(),
+Tensor allocate_tensor(const Tensor& like, const int64_t* sizes, int64_t dims) {
+  int64_t bytes = static_cast<int64_t>(like.element_size());
+  for (int64_t i = 0; i < dims; ++i) bytes *= sizes[i];
+  if (bytes < kHugePage) return empty_row_major(like, sizes, dims);
+  const size_t count = static_cast<size_t>(dims);
+  std::vector<int64_t> strides(count, 1);
+  for (size_t i = count - 1; i > 0; --i) strides[i - 1] = strides[i] * sizes[i];
+  return torch::stable::from_blob(take_memory(bytes), {sizes, count}, strides, like.device(), like.scalar_type(),
                                   &give_back_memory);
 }
 

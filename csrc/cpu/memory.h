@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "common/check.h"
 
@@ -21,7 +20,7 @@ void give_back_memory(void* data);
 int64_t release_memory();
 
 // An uninitialised row-major tensor of another's dtype on the CPU, in such memory where it is large.
-Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes);
+Tensor allocate_tensor(const Tensor& like, const int64_t* sizes, int64_t dims);
 
 // One block for as long as it lives.
 class Scratch {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/check.h"
+#include "cpu/device.h"
 #include "cpu/pair_kernels.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
@@ -99,7 +100,7 @@ void run(const PairNetwork<T>& op) {
 
 Tensor pair_network(const Tensor& weights, std::vector<int64_t> layers, const Tensor& x, const Tensor& gamma) {
   const PairTensors tensors(weights, layers, x, gamma);
-  Tensor outputs = empty_row_major(tensors.x, {2, tensors.batch, tensors.outputs()});
+  Tensor outputs = new_tensor(Cpu(), tensors.x, {2, tensors.batch, tensors.outputs()});
   dispatch_floating(tensors.x, [&]<class T>() {
     PairNetwork<T> op = tensors.network<T>();
     op.outputs = outputs.mutable_data_ptr<T>();
@@ -129,8 +130,8 @@ std::tuple<Tensor, Tensor> pair_network_own_gradient(const Tensor& weights, std:
                 "signs flip the units of the layer before the last, from which the last must read");
   }
   MAMRL_CHECK(tensors.layers.back().follows, "the outputs do not depend on the player's own policy");
-  Tensor outputs = empty_row_major(tensors.x, {2, tensors.batch, tensors.outputs()});
-  Tensor gradient = empty_row_major(tensors.x);
+  Tensor outputs = new_tensor(Cpu(), tensors.x, {2, tensors.batch, tensors.outputs()});
+  Tensor gradient = new_like(Cpu(), tensors.x);
   dispatch_floating(tensors.x, [&]<class T>() {
     PairNetwork<T> op = tensors.network<T>();
     op.outputs = outputs.mutable_data_ptr<T>();
@@ -154,7 +155,7 @@ Tensor pair_network_backward(const Tensor& grad_, const Tensor& weights, std::ve
     // any address: whether the parts are asked for decides how many there are
     op.partials = result.mutable_data_ptr<T>();
     const int64_t parts = PairNetwork<T>::parts(op);
-    Tensor partials = empty_row_major(tensors.x, {parts, op.num_weights});
+    Tensor partials = new_tensor(Cpu(), tensors.x, {parts, op.num_weights});
     op.partials = partials.mutable_data_ptr<T>();
     run(op);
     T* const total = result.mutable_data_ptr<T>();

@@ -68,8 +68,8 @@ class Gpu : public LaunchStream {
   }
 
   // torch's own allocator keeps memory here
-  Tensor new_large(const Tensor& like, const std::vector<int64_t>& sizes) const {
-    return torch::stable::new_empty(like, sizes);
+  Tensor allocate(const Tensor& like, const int64_t* sizes, int64_t dims) const {
+    return empty_row_major(like, sizes, dims);
   }
 
   // Before a kernel reads with them. Nothing waits for the answer: an index that is out of range stops the device with

@@ -38,7 +38,7 @@ Tensor linear_baseline(const Tensor& observations_, const Tensor& returns_, int6
                 shape_text(returns), " of returns");
     size = observations.size(dims);
   }
-  Tensor predictions = empty_row_major(returns);
+  Tensor predictions = new_like(device, returns);
   if (returns.numel() == 0) return predictions;
   dispatch_floating(returns, [&]<class T>() {
     LinearBaseline<T> op = {};

@@ -69,7 +69,7 @@ std::tuple<Tensor, Tensor> dice_objective(const Tensor& log_probs, const Tensor&
   check_like("baseline", baseline, "log_probs", log_probs);
   check_fraction("discount", discount);
   const Device device({&rewards});
-  Tensor objective = shape.empty_chains(rewards), pair_weights = empty_row_major(rewards);
+  Tensor objective = shape.empty_chains(rewards), pair_weights = new_like(device, rewards);
   dispatch_floating(rewards, [&]<class T>() {
     device.run(DiceObjective<T>{shape, discount, false, rewards.const_data_ptr<T>(), objective.mutable_data_ptr<T>(),
                                 pair_weights.mutable_data_ptr<T>()});
@@ -84,7 +84,7 @@ std::tuple<Tensor, Tensor> loaded_dice_objective(const Tensor& log_probs, const 
   check_like("advantages", advantages, "log_probs", log_probs);
   check_fraction("discount", discount);
   const Device device({&advantages});
-  Tensor objective = shape.empty_chains(advantages), pair_weights = empty_row_major(advantages);
+  Tensor objective = shape.empty_chains(advantages), pair_weights = new_like(device, advantages);
   dispatch_floating(advantages, [&]<class T>() {
     device.run(DiceObjective<T>{shape, discount, true, advantages.const_data_ptr<T>(), objective.mutable_data_ptr<T>(),
                                 pair_weights.mutable_data_ptr<T>()});
@@ -112,7 +112,7 @@ Tensor dice_gradient(const Tensor& log_probs, const Tensor& grad_, const Tensor&
   const auto baseline = row_major(baseline_);
   const DiceShape shape = check_dice_derivative(log_probs, grad, pair_weights, baseline, discount);
   const Device device({&pair_weights, &grad, pointer(baseline)});
-  Tensor gradient = empty_row_major(pair_weights);
+  Tensor gradient = new_like(device, pair_weights);
   dispatch_floating(pair_weights, [&]<class T>() {
     device.run(DiceGradient<T>{shape, discount, grad.const_data_ptr<T>(), pair_weights.const_data_ptr<T>(),
                                data_or_null<T>(baseline), gradient.mutable_data_ptr<T>()});
@@ -129,7 +129,7 @@ std::tuple<Tensor, Tensor> dice_hessian_product(const Tensor& log_probs, const T
   const DiceShape shape = check_dice_derivative(log_probs, grad, pair_weights, baseline, discount);
   check_like("vector", vector, "log_probs", log_probs);
   const Device device({&pair_weights, &vector, &grad, pointer(baseline)});
-  Tensor product = empty_row_major(pair_weights), grad_grad = empty_row_major(grad);
+  Tensor product = new_like(device, pair_weights), grad_grad = new_like(device, grad);
   dispatch_floating(pair_weights, [&]<class T>() {
     device.run(DiceProduct<T>{shape, discount, vector.const_data_ptr<T>(), grad.const_data_ptr<T>(),
                               pair_weights.const_data_ptr<T>(), data_or_null<T>(baseline),
@@ -149,8 +149,8 @@ std::tuple<Tensor, Tensor, Tensor> dice_derivatives(const Tensor& log_probs, con
   check_like("vector", vector, "log_probs", log_probs);
   check_fraction("discount", discount);
   const Device device({&rewards, &baseline, &vector});
-  Tensor objective = shape.empty_chains(rewards), gradient = empty_row_major(rewards);
-  Tensor product = empty_row_major(rewards), pair_weights = empty_row_major(rewards);
+  Tensor objective = shape.empty_chains(rewards), gradient = new_like(device, rewards);
+  Tensor product = new_like(device, rewards), pair_weights = new_like(device, rewards);
   dispatch_floating(rewards, [&]<class T>() {
     const T *weights = pair_weights.const_data_ptr<T>(), *own = baseline.const_data_ptr<T>();
     device.run(DiceObjective<T>{shape, discount, false, rewards.const_data_ptr<T>(), objective.mutable_data_ptr<T>(),

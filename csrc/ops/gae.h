@@ -32,7 +32,7 @@ Tensor gae(const Tensor& rewards_, const Tensor& values_, const std::optional<Te
   check_fraction("gae_lambda", gae_lambda);
 
   const Device device({&rewards, &values, pointer(next_values), pointer(terminations), pointer(truncations)});
-  Tensor advantages = empty_row_major(rewards);
+  Tensor advantages = new_like(device, rewards);
   if (rewards.numel() == 0) return advantages;
   dispatch_floating(rewards, [&]<class T>() {
     GaeColumns<T> op;
@@ -64,9 +64,9 @@ std::tuple<Tensor, Tensor, Tensor> gae_backward(const Tensor& grad_, const std::
 
   const Device device({&grad, pointer(terminations), pointer(truncations)});
   const int64_t horizon = grad.size(0);
-  Tensor grad_rewards = empty_row_major(grad);
-  Tensor grad_values = empty_row_major(grad, separate ? horizon : horizon + 1);
-  Tensor grad_next = empty_row_major(grad, separate ? horizon : 0);
+  Tensor grad_rewards = new_like(device, grad);
+  Tensor grad_values = new_like(device, grad, separate ? horizon : horizon + 1);
+  Tensor grad_next = new_like(device, grad, separate ? horizon : 0);
   if (grad.numel() == 0) return {grad_rewards, torch::stable::zero_(grad_values), grad_next};
   dispatch_floating(grad, [&]<class T>() {
     GaeBackwardColumns<T> op;

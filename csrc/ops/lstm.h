@@ -12,7 +12,7 @@ std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const std::optional<T
                                 const Tensor& head, const Tensor& bias) {
   const Device device({&gate_inputs, pointer(states), &recurrent, &head, &bias});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, bias);
-  Tensor outputs = tensors.new_steps({tensors.shape.outputs});
+  Tensor outputs = tensors.new_steps(device, {tensors.shape.outputs});
   Tensor saved = tensors.new_steps(device, {5, tensors.padded()});
   if (tensors.empty()) return {outputs, saved};
   dispatch_floating(outputs, [&]<class T>() {
@@ -37,11 +37,12 @@ Tensor lstm_recorded(const Tensor& gate_inputs, const std::optional<Tensor>& sta
 struct LstmGradientTensors {
   Tensor gate_inputs, recurrent, head, bias;
 
-  explicit LstmGradientTensors(const LstmTensors& t)
-      : gate_inputs(t.shape.rows ? torch::stable::empty_like(t.gate_inputs) : t.new_steps({4 * t.shape.units})),
-        recurrent(torch::stable::empty_like(t.recurrent)),
-        head(torch::stable::empty_like(t.head)),
-        bias(torch::stable::new_empty(t.head, {t.shape.chains, t.shape.outputs})) {
+  template <class Device>
+  LstmGradientTensors(const Device& device, const LstmTensors& t)
+      : gate_inputs(new_like(device, t.gate_inputs)),
+        recurrent(new_like(device, t.recurrent)),
+        head(new_like(device, t.head)),
+        bias(new_tensor(device, t.head, {t.shape.chains, t.shape.outputs})) {
     if (!t.empty()) return;
     for (Tensor* gradient : {&gate_inputs, &recurrent, &head, &bias}) torch::stable::zero_(*gradient);
   }
@@ -63,7 +64,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {tensors.shape.outputs});
   const Tensor saved = tensors.steps("saved", saved_, {5, tensors.padded()});
   Tensor adjoints = tensors.new_steps(device, {tensors.padded()});
-  const LstmGradientTensors grads(tensors);
+  const LstmGradientTensors grads(device, tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
       device.run(LstmBackward<T>{tensors.shape, tensors.weights<T>(), grad_outputs.const_data_ptr<T>(),
@@ -91,8 +92,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {s.outputs});
   const Tensor saved = tensors.steps("saved", saved_, {5, tensors.padded()});
   const Tensor adjoints = tensors.steps("adjoints", adjoints_, {tensors.padded()});
-  Tensor grad_grad_outputs = tensors.new_steps({s.outputs});
-  const LstmGradientTensors grads(tensors);
+  Tensor grad_grad_outputs = tensors.new_steps(device, {s.outputs});
+  const LstmGradientTensors grads(device, tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
       device.run(

@@ -66,14 +66,9 @@ struct LstmTensors {
   bool empty() const { return shape.horizon * shape.chains * shape.trajectories == 0; }
 
   // (T, M, K, ...) of these tensors' dtype
-  Tensor new_steps(std::initializer_list<int64_t> trailing) const {
-    return torch::stable::new_empty(gate_inputs, steps_size(trailing));
-  }
-
-  // the same for what has a number or more a unit
   template <class Device>
   Tensor new_steps(const Device& device, std::initializer_list<int64_t> trailing) const {
-    return device.new_large(gate_inputs, steps_size(trailing));
+    return new_tensor(device, gate_inputs, steps_size(trailing));
   }
 
   // contiguous, of the dtype and (T, M, K, ...) shape expected

@@ -23,7 +23,7 @@ Tensor discounted_returns(const Tensor& rewards_, const std::optional<Tensor>& n
   check_fraction("discount", discount);
 
   const Device device({&rewards, pointer(next_values), pointer(terminations), pointer(truncations)});
-  Tensor returns = empty_row_major(rewards);
+  Tensor returns = new_like(device, rewards);
   if (rewards.numel() == 0) return returns;
   dispatch_floating(rewards, [&]<class T>() {
     ReturnsColumns<T> op;
@@ -51,7 +51,7 @@ std::tuple<Tensor, Tensor> discounted_returns_backward(const Tensor& grad_, cons
   check_mask("truncations", truncations, "grad", grad);
 
   const Device device({&grad, pointer(terminations), pointer(truncations)});
-  Tensor grad_rewards = empty_row_major(grad), grad_next = empty_row_major(grad);
+  Tensor grad_rewards = new_like(device, grad), grad_next = new_like(device, grad);
   if (grad.numel() == 0) return {grad_rewards, grad_next};
   dispatch_floating(grad, [&]<class T>() {
     ReturnsBackwardColumns<T> op;

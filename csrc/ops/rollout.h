@@ -72,8 +72,8 @@ std::vector<Tensor> run_game(const Device& device, const Game& game, const Tenso
                              const std::vector<Tensor>& networks, const std::vector<int64_t>& kinds, const Tensor& keys,
                              bool record) {
   const std::vector<int64_t> size = {game.players, game.horizon, game.chains, game.trajectories};
-  std::vector<Tensor> result = {torch::stable::new_empty(keys, size), torch::stable::new_empty(keys, size),
-                                torch::stable::new_empty(payoffs, size)};
+  std::vector<Tensor> result = {new_tensor(device, keys, size), new_tensor(device, keys, size),
+                                new_tensor(device, payoffs, size)};
   Rollout<T> op{};
   op.players = game.players;
   op.horizon = game.horizon;
@@ -98,10 +98,10 @@ std::vector<Tensor> run_game(const Device& device, const Game& game, const Tenso
   }
   for (RolloutNetwork<T>& network : lstms) {
     const LstmShape& s = network.shape;
-    Tensor outputs = torch::stable::new_empty(payoffs, {s.horizon, s.chains, s.trajectories, s.outputs});
+    Tensor outputs = new_tensor(device, payoffs, {s.horizon, s.chains, s.trajectories, s.outputs});
     network.outputs = outputs.mutable_data_ptr<T>();
-    Tensor saved = record ? device.new_large(payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
-                          : torch::stable::new_empty(payoffs, {0});
+    Tensor saved = record ? new_tensor(device, payoffs, {s.horizon, s.chains, s.trajectories, 5, padded_units(s.units)})
+                          : new_tensor(device, payoffs, {0});
     network.saved = record ? saved.mutable_data_ptr<T>() : nullptr;
     result.push_back(outputs);
     result.push_back(saved);

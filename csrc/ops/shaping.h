@@ -40,8 +40,8 @@ std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& l
   check_shape("logits_2", logits_2, {batch, 5});
   check_shape("payoffs", payoffs, {2, 4});
   const Device device({&logits_1, &logits_2, &payoffs});
-  Tensor values = torch::stable::new_empty(logits_1, {2, batch});
-  Tensor slopes = torch::stable::new_empty(logits_1, {2, 2, batch, 5});
+  Tensor values = new_tensor(device, logits_1, {2, batch});
+  Tensor slopes = new_tensor(device, logits_1, {2, 2, batch, 5});
   dispatch_floating(logits_1, [&]<class T>() {
     device.run(Iterated2x2<T>{logits_1.const_data_ptr<T>(), logits_2.const_data_ptr<T>(), payoffs.const_data_ptr<T>(),
                               T(discount), batch, values.mutable_data_ptr<T>(), slopes.mutable_data_ptr<T>()});
@@ -60,8 +60,8 @@ std::tuple<Tensor, Tensor, Tensor> quantile_huber(const Tensor& predicted_, cons
   MAMRL_CHECK(quantiles > 0 && targets > 0 && targets <= kMostQuantiles, "there must be 1 to ", kMostQuantiles,
               " target quantiles");
   const Device device({&predicted, &target});
-  Tensor loss = torch::stable::new_empty(predicted, {rows});
-  Tensor grad_predicted = torch::stable::empty_like(predicted), grad_target = torch::stable::empty_like(target);
+  Tensor loss = new_tensor(device, predicted, {rows});
+  Tensor grad_predicted = new_like(device, predicted), grad_target = new_like(device, target);
   dispatch_floating(predicted, [&]<class T>() {
     device.run(QuantileHuber<T>{predicted.const_data_ptr<T>(), target.const_data_ptr<T>(), rows, quantiles, targets,
                                 loss.mutable_data_ptr<T>(), grad_predicted.mutable_data_ptr<T>(),

@@ -33,7 +33,7 @@ Tensor table_lookup(const Tensor& table_, const Tensor& index_) {
   const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2), rows = table.size(1);
   const Device device({&table, &index});
   device.check_indices("index", index, rows);
-  Tensor out = empty_row_major(table, {horizon, chains, trajectories});
+  Tensor out = new_tensor(device, table, {horizon, chains, trajectories});
   dispatch_floating(table, [&]<class T>() {
     device.run(TableLookup<T>{horizon, chains, trajectories, rows, table.const_data_ptr<T>(),
                               index.const_data_ptr<int64_t>(), out.mutable_data_ptr<T>()});
@@ -51,7 +51,7 @@ Tensor table_accumulate(const Tensor& values_, const Tensor& index_, int64_t num
   const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2);
   const Device device({&values, &index});
   device.check_indices("index", index, num_rows);
-  Tensor out = empty_row_major(values, {chains, num_rows});
+  Tensor out = new_tensor(device, values, {chains, num_rows});
   dispatch_floating(values, [&]<class T>() {
     device.run(TableAccumulate<T>{horizon, chains, trajectories, num_rows, values.const_data_ptr<T>(),
                                   index.const_data_ptr<int64_t>(), out.mutable_data_ptr<T>()});

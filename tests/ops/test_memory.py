@@ -1,5 +1,6 @@
 """Large results lie in memory that is kept from one call to the next: reused when freed, never while alive."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -45,6 +46,23 @@ def test_what_is_alive_is_not_given_away(case):
     others = [lstm(case)[1] for _ in range(2)]
     assert torch.equal(view, first[3:, :, 5])
     assert len({x.untyped_storage().data_ptr() for x in [view, *results, *others]}) == 5
+
+
+def test_results_of_every_size_are_ordinary_tensors(case):
+    rewards, values = torch.randn(150, 4096), torch.randn(151, 4096)
+    advantages = ops.gae(rewards, values, discount=0.9, gae_lambda=0.9)
+    columns = [ops.gae(r, v, discount=0.9, gae_lambda=0.9) for r, v in zip(rewards.T, values.T, strict=True)]
+    assert torch.equal(advantages, torch.stack(columns, dim=1))
+    # what looks at the memory keeps it
+    view, expected, address = advantages.numpy(), advantages.clone(), advantages.data_ptr()
+    del advantages
+    other = ops.gae(rewards + 1, values, discount=0.9, gae_lambda=0.9)
+    assert other.data_ptr() != address
+    assert torch.equal(torch.from_numpy(view), expected)
+    stream = io.BytesIO()
+    torch.save(other, stream)
+    stream.seek(0)
+    assert torch.equal(torch.load(stream), other)
 
 
 def test_release_hands_back_what_is_idle_and_no_more(case):
