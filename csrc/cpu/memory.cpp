@@ -70,7 +70,8 @@ class LargeBlocks {
     if (block == in_use_.end()) return false;
     in_use_bytes_ -= block->second;
     idle_bytes_ += block->second;
-    idle_.emplace(block->second, data);
+    // before others of its size: what was freed last is in the cache still
+    idle_.emplace_hint(idle_.lower_bound(block->second), block->second, data);
     in_use_.erase(block);
     return true;
   }

@@ -48,6 +48,15 @@ def test_what_is_alive_is_not_given_away(case):
     assert len({x.untyped_storage().data_ptr() for x in [view, *results, *others]}) == 5
 
 
+def test_what_was_freed_last_is_given_first(case):
+    """It is in the cache still, where the others are not."""
+    results = [lstm(case)[1] for _ in range(3)]
+    address = results[1].data_ptr()
+    results.pop(0)
+    results.pop(0)
+    assert lstm(case)[1].data_ptr() == address
+
+
 def test_results_of_every_size_are_ordinary_tensors(case):
     rewards, values = torch.randn(150, 4096), torch.randn(151, 4096)
     advantages = ops.gae(rewards, values, discount=0.9, gae_lambda=0.9)
