@@ -18,7 +18,9 @@
 namespace mamrl {
 namespace {
 
-constexpr int64_t kCacheLine = 64, kPage = 4096;
+// a multiple of every page size that systems use
+constexpr int64_t kPage = int64_t{1} << 16;
+constexpr int64_t kCacheLine = 64;
 
 int64_t round_up(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
