@@ -16,7 +16,7 @@ SIZES = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def example(one_thread, size):
+def example(threads, size):
     """Five observations are the states of a matrix game, one-hot; seventeen a robot's."""
     torch.manual_seed(0)
     if size == 5:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.benchmark(group="DiCE value, gradient, HVP [150, 64]")
 
 
 @pytest.fixture
-def example(one_thread):
+def example(threads):
     torch.manual_seed(0)
     return tuple(torch.randn(150, 64) for _ in range(4))
 

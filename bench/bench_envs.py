@@ -38,12 +38,12 @@ def steps_of(num_envs: int, horizon: int | None, dtype: str):
 
 
 @SIZES
-def test_mamrl(benchmark, one_thread, num_envs, horizon):
+def test_mamrl(benchmark, threads, num_envs, horizon):
     benchmark(*steps_of(num_envs, horizon, "uint8"))
 
 
 @SIZES
-def test_mamrl_int64(benchmark, one_thread, num_envs, horizon):
+def test_mamrl_int64(benchmark, threads, num_envs, horizon):
     benchmark(*steps_of(num_envs, horizon, "int64"))
 
 
@@ -55,12 +55,12 @@ def copy_as_many_bytes(num_envs: int, horizon: int | None, bytes_an_index: int):
 
 
 @SIZES
-def test_rival_memory_copy(benchmark, one_thread, num_envs, horizon):
+def test_rival_memory_copy(benchmark, threads, num_envs, horizon):
     benchmark(copy_as_many_bytes(num_envs, horizon, 1))
 
 
 @SIZES
-def test_rival_memory_copy_int64(benchmark, one_thread, num_envs, horizon):
+def test_rival_memory_copy_int64(benchmark, threads, num_envs, horizon):
     benchmark(copy_as_many_bytes(num_envs, horizon, 8))
 
 
@@ -90,23 +90,23 @@ def vector_step(num_envs: int, **settings):
 
 
 @VECTOR
-def test_mamrl_vector(benchmark, one_thread):
+def test_mamrl_vector(benchmark, threads):
     benchmark(*vector_step(16384, copy=False))
 
 
 @VECTOR
-def test_mamrl_vector_fresh_arrays(benchmark, one_thread):
+def test_mamrl_vector_fresh_arrays(benchmark, threads):
     benchmark(*vector_step(16384))
 
 
 @VECTOR
-def test_mamrl_vector_of_one(benchmark, one_thread):
+def test_mamrl_vector_of_one(benchmark, threads):
     """What the call costs where there is next to nothing to compute."""
     benchmark(*vector_step(1, copy=False))
 
 
 @VECTOR
-def test_mamrl_vector_kernel(benchmark, one_thread):
+def test_mamrl_vector_kernel(benchmark, threads):
     """The kernel that the step calls, and nothing around it."""
     game = ipd().to(torch.float64)
     table = named_strategy("tit-for-tat", game, player=1).unsqueeze(0)
@@ -119,7 +119,7 @@ def test_mamrl_vector_kernel(benchmark, one_thread):
 
 
 @VECTOR
-def test_rival_sync_vector_env(benchmark, one_thread):
+def test_rival_sync_vector_env(benchmark, threads):
     """Of 64 single environments; multiply by 256."""
     gymnasium = pytest.importorskip("gymnasium")
     env = gymnasium.make_vec("mamrl/IPD-v0", num_envs=64, vectorization_mode="sync")

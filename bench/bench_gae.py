@@ -14,7 +14,7 @@ BATCHES = pytest.mark.parametrize("batch", [SMALL, LARGE])
 
 
 @pytest.fixture
-def example(one_thread, batch):
+def example(threads, batch):
     torch.manual_seed(0)
     return torch.randn(150, batch), torch.randn(151, batch)
 

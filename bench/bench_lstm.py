@@ -14,7 +14,7 @@ HORIZON, TRAJECTORIES, UNITS, NUM_STATES, OUTPUTS = 150, 64, 64, 5, 2
 
 
 @pytest.fixture
-def example(one_thread):
+def example(threads):
     torch.manual_seed(0)
     weights = [
         0.3 * torch.randn(1, NUM_STATES, 4 * UNITS),

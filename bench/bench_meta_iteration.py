@@ -10,7 +10,7 @@ from mamrl.agents import build
 from mamrl.experiments import preset
 from mamrl.learner import Learner
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("threads")
 
 
 def rival_arguments():

@@ -23,7 +23,7 @@ OWN_GRADIENT, WEIGHT_GRADIENT = cases("own gradient", 128), cases("weight gradie
 
 
 @pytest.fixture
-def example(one_thread, name, batch):
+def example(threads, name, batch):
     torch.manual_seed(0)
     network = NETWORKS[name]()
     return network.weights, network.fields, torch.rand(2, batch, network.policy_size), torch.rand(2, batch)

@@ -26,7 +26,7 @@ def network(outputs: int) -> list[torch.Tensor]:
 
 
 @pytest.fixture
-def players(one_thread):
+def players(threads):
     torch.manual_seed(0)
     return games.ipd().payoffs.float(), network(2), network(1), torch.randn(1, NUM_STATES, 2)
 
