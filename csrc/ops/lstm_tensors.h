@@ -68,7 +68,9 @@ struct LstmTensors {
   // (T, M, K, ...) of these tensors' dtype
   template <class Device>
   Tensor new_steps(const Device& device, std::initializer_list<int64_t> trailing) const {
-    return new_tensor(device, gate_inputs, steps_size(trailing));
+    std::vector<int64_t> size = {shape.horizon, shape.chains, shape.trajectories};
+    size.insert(size.end(), trailing);
+    return new_tensor(device, gate_inputs, size);
   }
 
   // contiguous, of the dtype and (T, M, K, ...) shape expected
@@ -80,13 +82,6 @@ struct LstmTensors {
       check_shape(name, t, {shape.horizon, shape.chains, shape.trajectories, trailing.begin()[0], trailing.begin()[1]});
     }
     return row_major(t);
-  }
-
- private:
-  std::vector<int64_t> steps_size(std::initializer_list<int64_t> trailing) const {
-    std::vector<int64_t> size = {shape.horizon, shape.chains, shape.trajectories};
-    size.insert(size.end(), trailing);
-    return size;
   }
 };
 

@@ -56,9 +56,7 @@ MAMRL_FN Vec<double> load_doubles(const double* from) { return load(from); }
 template <class S, class T>
 MAMRL_FN Part<S> load_part(const T* from) {
   if constexpr (std::is_same_v<S, T>) {
-    Part<S> part;
-    __builtin_memcpy(&part, from, sizeof(part));
-    return part;
+    return load<S, kPartBytes>(from);
   } else {
     return part_of_doubles(from);
   }
@@ -66,7 +64,7 @@ MAMRL_FN Part<S> load_part(const T* from) {
 
 template <class S>
 MAMRL_FN void store_part(S* to, Part<S> part) {
-  __builtin_memcpy(to, &part, sizeof(part));
+  store<S, kPartBytes>(to, part);
 }
 
 MAMRL_FN void add_to(double* to, Vec<double> v) { store(to, load(to) + v); }

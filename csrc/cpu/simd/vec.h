@@ -27,15 +27,15 @@ using Vec = typename VecOf<T, kVectorBytes>::type;
 template <class T>
 constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(T));
 
-template <class T>
-MAMRL_FN Vec<T> load(const T* from) {
-  Vec<T> v;
+template <class T, int64_t kBytes = kVectorBytes>
+MAMRL_FN typename VecOf<T, kBytes>::type load(const T* from) {
+  typename VecOf<T, kBytes>::type v;
   __builtin_memcpy(&v, from, sizeof(v));
   return v;
 }
 
-template <class T>
-MAMRL_FN void store(T* to, Vec<T> v) {
+template <class T, int64_t kBytes = kVectorBytes>
+MAMRL_FN void store(T* to, typename VecOf<T, kBytes>::type v) {
   __builtin_memcpy(to, &v, sizeof(v));
 }
 
