@@ -4,6 +4,10 @@
 // A direct function gives what the dispatcher would have given, or NotImplemented: where something between Python and
 // the kernel may have an interest in the call (a gradient, a mode, a transform, a trace, a profiler, a subclass), where
 // an argument is not plain, and after any error, which the dispatcher's way finds again and tells.
+//
+// What is relied on of torch, beyond its stable ABI: that the questions of find_torch() (direct.cpp) name all that can
+// have an interest, and that a tensor's handle passes through torch._C._aoti. Where a name is missing there are no
+// direct functions. MAMRL_DIRECT_CALLS=0 in the environment turns them off (python/mamrl/ops/_call.py).
 #pragma once
 
 #include <Python.h>

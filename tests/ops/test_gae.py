@@ -128,12 +128,6 @@ def test_scripts():
     assert_close(check_scripted(source, rewards, values), ops.gae(rewards, values, 0.9, 0.8))
 
 
-def test_functorch_is_refused_rather_than_given_no_gradient():
-    rewards, values, *_ = example(4, (3,))
-    with pytest.raises(RuntimeError, match="functorch"):
-        torch.func.grad(lambda v: ops.gae(rewards, v, 0.9, 0.8).sum())(values)
-
-
 def test_non_contiguous_arguments_give_the_same():
     rewards, values, next_values, terminations, truncations = example()
     expected = ops.gae(

@@ -8,6 +8,7 @@ asked (``csrc/direct.h``).
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,10 @@ _TYPE_PREFIX = "TypeError: "
 # keeps the registrations alive
 _LIBRARY = torch.library.Library("mamrl", "IMPL")
 _FUNCTIONS: dict[Any, Any] = {}
+# the same for functorch's transforms, which want forward and setup_context apart; that would slow every other call
+_TRANSFORMED: dict[Any, Any] = {}
+# MAMRL_DIRECT_CALLS=0: every call goes through torch's dispatcher
+_DIRECT_CALLS = os.environ.get("MAMRL_DIRECT_CALLS", "1") != "0"
 
 
 def register_autograd(
@@ -47,8 +52,11 @@ def register_autograd(
     members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     function: Any = type(f"{name}_function", (torch.autograd.Function,), members)
     _FUNCTIONS[op] = function
+    _TRANSFORMED[op] = _for_transforms(name, op, backward, setup_context)
 
     def kernel(*args: Any) -> Any:
+        if peek_interpreter_stack() is not None:
+            return _TRANSFORMED[op].apply(*args)
         if _asks_for_derivative(args):
             return function.apply(*args)
         return _below_autograd(op, args)
@@ -56,11 +64,67 @@ def register_autograd(
     _LIBRARY.impl(op, kernel, "Autograd")
 
 
+def _for_transforms(
+    name: str, op: Any, backward: Callable[..., Any], setup_context: Callable[..., None] | None
+) -> type[torch.autograd.Function]:
+    def forward(*args: Any) -> Any:
+        return _below_autograd(op, args)
+
+    def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        if setup_context is not None:
+            setup_context(ctx, inputs, output)
+
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise NotImplementedError(f"{name} has no forward-mode derivative; use reverse mode (grad, vjp, jacrev)")
+
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        # one call of the kernel a sample
+        calls = [
+            _TRANSFORMED[op].apply(
+                *(x if dim is None else x.select(dim, i) for x, dim in zip(args, in_dims, strict=True))
+            )
+            for i in range(info.batch_size)
+        ]
+        if isinstance(calls[0], torch.Tensor):
+            return torch.stack(calls), 0
+        return tuple(map(torch.stack, zip(*calls, strict=True))), (0,) * len(calls[0])
+
+    members = {"forward": forward, "setup_context": setup, "backward": backward, "jvp": jvp, "vmap": vmap}
+    static = {key: staticmethod(value) for key, value in members.items()}
+    transformed: type[torch.autograd.Function] = type(f"{name}_transformed", (torch.autograd.Function,), static)
+    return transformed
+
+
+class _Underivable(torch.autograd.Function):
+    """The identity, whose derivative raises: the engine runs it only where that derivative is truly asked for."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(tensor: torch.Tensor, sentence: str) -> torch.Tensor:
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.sentence = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(ctx.sentence)
+
+
+def underivable(sentence: str, *tensors: torch.Tensor | None) -> list[Any]:
+    """The same tensors, whose gradients raise RuntimeError with the sentence where somebody asks for them."""
+    if not torch.is_grad_enabled():
+        return list(tensors)
+    return [x if x is None or not x.is_floating_point() else _Underivable.apply(x, sentence) for x in tensors]
+
+
 def bind(name: str) -> Callable[..., Any]:
     """A function that calls an op.
 
-    The compiler, and functorch's transforms, which hide what they differentiate, keep the dispatcher's way. The
-    function raises
+    The compiler keeps the dispatcher's way; functorch's transforms hide what they differentiate, and are always given a
+    function that they know how to transform. The function raises
 
     - ValueError: what the op's own checks found.
     - TypeError: the same, of an argument's type or dtype.
@@ -82,6 +146,8 @@ def _op(name: str) -> Any:
 
 def _direct(name: str) -> Callable[..., Any]:
     """The op's direct function, or one that always declines."""
+    if not _DIRECT_CALLS:
+        return lambda *_: NotImplemented
     return getattr(sys.modules["mamrl._C"], name, lambda *_: NotImplemented)
 
 
@@ -98,7 +164,7 @@ def _below_autograd(op: Any, args: tuple[Any, ...]) -> Any:
 def _dispatched(op: Any, args: tuple[Any, ...]) -> Any:
     try:
         if peek_interpreter_stack() is not None:
-            return op(*args)
+            return _TRANSFORMED[op].apply(*args) if op in _TRANSFORMED else op(*args)
         if _asks_for_derivative(args):
             return _FUNCTIONS[op].apply(*args) if op in _FUNCTIONS else op(*args)
         return _below_autograd(op, args)

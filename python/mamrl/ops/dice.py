@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd
+from mamrl.ops._call import bind, register_autograd, underivable
 
 _dice = bind("dice_objective")
 _loaded_dice = bind("loaded_dice_objective")
@@ -21,6 +21,7 @@ _hessian_product = bind("dice_hessian_product")
 _derivatives = bind("dice_derivatives")
 
 _WHY_CONSTANT = "DiCE holds it constant"
+_NO_THIRD = "mamrl: DiCE objectives have two derivatives here, and a third was asked for"
 
 
 def dice_objective(log_probs: Tensor, rewards: Tensor, baseline: Tensor, discount: float) -> Tensor:
@@ -183,6 +184,7 @@ def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _differentiate_gradient(ctx: Any, vector: Tensor) -> tuple[Tensor | None, ...]:
     log_probs, grad, pair_weights, baseline = ctx.saved_tensors
+    log_probs, grad = underivable(_NO_THIRD, log_probs, grad)
     product, grad_grad = _hessian_product(log_probs, vector, grad, pair_weights, baseline, ctx.discount)
     return product, grad_grad, None, None, None
 
@@ -191,12 +193,21 @@ def _refuse_any(ctx: Any, *grads: Tensor) -> Any:
     raise RuntimeError("mamrl: dice_derivatives gives numbers without a graph; dice_objective is differentiable")
 
 
-def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
-    raise RuntimeError("mamrl: DiCE objectives have two derivatives here, and a third was asked for")
+def _setup_hessian_product(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    log_probs, _, grad, pair_weights, baseline, ctx.discount = inputs
+    ctx.save_for_backward(log_probs, grad, pair_weights, baseline)
+
+
+def _differentiate_hessian_product(ctx: Any, product: Tensor, grad_grad: Tensor) -> tuple[Tensor | None, ...]:
+    """In the vector, of which both results are linear: the Hessian is symmetric, so its transpose is this op again."""
+    log_probs, grad, pair_weights, baseline = ctx.saved_tensors
+    vector, _ = _hessian_product(log_probs, product, grad, pair_weights, baseline, ctx.discount)
+    vector = vector + _gradient(log_probs, grad_grad, pair_weights, baseline, ctx.discount)
+    return None, vector, None, None, None, None
 
 
 register_autograd("dice_objective", _differentiate_dice, setup_context=_setup_dice)
 register_autograd("loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice)
 register_autograd("dice_gradient", _differentiate_gradient, setup_context=_setup_gradient)
-register_autograd("dice_hessian_product", _refuse_third)
+register_autograd("dice_hessian_product", _differentiate_hessian_product, setup_context=_setup_hessian_product)
 register_autograd("dice_derivatives", _refuse_any)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind
+from mamrl.ops._call import bind, register_autograd, underivable
 
 _lstm = bind("lstm")
 _recorded = bind("lstm_recorded")
-_backward = torch.ops.mamrl.lstm_backward.default
-_double_backward = torch.ops.mamrl.lstm_double_backward.default
+_backward = bind("lstm_backward")
+_double_backward = bind("lstm_double_backward")
+_NO_THIRD = "mamrl: the LSTM has two derivatives here, and a third was asked for"
 
 
 def lstm(
@@ -300,15 +301,33 @@ def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tenso
         gate_inputs.new_zeros(shape) if direction is None else direction
         for direction, shape in zip(directions[:4], shapes, strict=True)
     ]
-    grads = _double_backward(*filled, grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints)
+    point = grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints
+    grads = _double_backward(*filled, *underivable(_NO_THIRD, *point))
     return grads[0], grads[1], None, grads[2], grads[3], None
 
 
-def _refuse_third(ctx: Any, *grads: Tensor) -> Any:
-    raise RuntimeError("mamrl: the LSTM has two derivatives here, and a third was asked for")
+def _setup_double_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[4:])
 
 
-torch.library.register_autograd("mamrl::lstm", _differentiate_lstm, setup_context=_setup_lstm)
-torch.library.register_autograd("mamrl::lstm_recorded", _differentiate_recorded, setup_context=_setup_recorded)
-torch.library.register_autograd("mamrl::lstm_backward", _differentiate_backward, setup_context=_setup_backward)
-torch.library.register_autograd("mamrl::lstm_double_backward", _refuse_third)
+def _differentiate_double_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    """In the direction, of which all is linear: its transpose is the backward pass and, by symmetry, this op again."""
+    grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
+    weights = gate_inputs, states, recurrent_weight, head_weight
+    total: list[Tensor | None] = [None] * 4
+    if grads[0] is not None:
+        total = list(_backward(grads[0], *weights, saved)[:4])
+    if any(grad is not None for grad in grads[1:]):
+        like = gate_inputs, recurrent_weight, head_weight
+        filled = [torch.zeros_like(x) if g is None else g for g, x in zip(grads[1:], like, strict=True)]
+        bias = gate_inputs.new_zeros(head_weight.shape[:2])
+        products = _double_backward(*filled, bias, grad_outputs, *weights, saved, adjoints)[1:]
+        total = [p if t is None else t + p for t, p in zip(total, [*products, bias], strict=True)]
+    return (*total, *[None] * 7)
+
+
+register_autograd("lstm", _differentiate_lstm, setup_context=_setup_lstm)
+register_autograd("lstm_recorded", _differentiate_recorded, setup_context=_setup_recorded)
+register_autograd("lstm_backward", _differentiate_backward, setup_context=_setup_backward)
+register_autograd("lstm_double_backward", _differentiate_double_backward, setup_context=_setup_double_backward)
