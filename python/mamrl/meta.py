@@ -19,7 +19,7 @@ from mamrl.errors import choose
 from mamrl.estimators import INNER_OBJECTIVES, advantages, linear_baseline
 from mamrl.games.matrix import MatrixGame
 from mamrl.inner import InnerStep, policy_gradients
-from mamrl.policies import Policy
+from mamrl.policies import Policy, own_trajectories
 from mamrl.rollouts import Trajectories
 
 ESTIMATORS = ("published", "expected", "sampled")
@@ -204,10 +204,11 @@ def unroll(
 
 def joint_log_probs(policies: Sequence[Policy], rows: Sequence[Tensor], trajectories: Trajectories) -> list[Tensor]:
     """Each agent's log-probabilities (T, M, K) of what it did, differentiable in its rows (M, P_a)."""
-    return [
-        policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
-        for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
-    ]
+    with own_trajectories():
+        return [
+            policy.log_probs(row, trajectories.states[a], trajectories.actions[a], trajectories.recorded_of(a))
+            for a, (policy, row) in enumerate(zip(policies, rows, strict=True))
+        ]
 
 
 def meta_objective(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from mamrl.policies import categorical_log_probs
+from mamrl.policies import categorical_log_probs, check_actions
 
 # rollouts with such a policy step in Python, see mamrl.rollouts.play
 MODULE = -1
@@ -77,6 +77,8 @@ class ModulePolicy:
 
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         """See :meth:`mamrl.policies.Policy.log_probs`."""
+        if not recorded:
+            check_actions(actions, self.num_actions)
         return categorical_log_probs(self.logits(parameters, states), actions)
 
     def entropies(self, parameters: Tensor, states: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mamrl.games.matrix import MatrixGame
 from mamrl.meta import Chain, Position, Sampler, unroll
-from mamrl.policies import Policy, TabularPolicy
+from mamrl.policies import Policy, TabularPolicy, own_trajectories
 from mamrl.rollouts import Trajectories
 
 # actions' worth of belief in the predicted policy: it decides the states that the trajectories never visited
@@ -46,7 +46,8 @@ def infer_parameters(policy: TabularPolicy, states: Tensor, actions: Tensor, pri
     # a probability that underflows to zero has no finite logit
     expected = expected.clamp(min=torch.finfo(expected.dtype).eps)
     probabilities = (counts + PRIOR_WEIGHT * expected) / (counts.sum(-1, keepdim=True) + PRIOR_WEIGHT)
-    return policy.parameters_of(probabilities)
+    with own_trajectories():
+        return policy.parameters_of(probabilities)
 
 
 def unroll_with_opponent_model(

@@ -8,12 +8,15 @@ Shapes: T time, M chains, K trajectories, S states, A actions, N hidden units, P
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from mamrl import ops, reference
 
@@ -93,6 +96,13 @@ class TabularPolicy:
 
     def parameters_of(self, probabilities: Tensor) -> Tensor:
         """The parameters (..., P) that give action probabilities (..., S, A), all of them within (0, 1)."""
+        expected = (self.num_states, self.num_actions)
+        if tuple(probabilities.shape[-2:]) != expected:
+            raise ValueError(
+                f"probabilities have shape {tuple(probabilities.shape)}, expected (..., {expected[0]}, {expected[1]})"
+            )
+        if not getattr(_LOCAL, "trusted", False) and not bool(((probabilities > 0) & (probabilities < 1)).all()):
+            raise ValueError("probabilities hold one outside (0, 1), whose logit is not finite")
         logs = torch.log(probabilities)
         if self.num_actions == 2:
             return logs[..., 0] - logs[..., 1]
@@ -110,6 +120,8 @@ class TabularPolicy:
 
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         """See :meth:`mamrl.policies.Policy.log_probs`."""
+        if not recorded:
+            check_actions(actions, self.num_actions)
         table = torch.log_softmax(self.table(parameters), dim=-1).flatten(1)
         return ops.table_lookup(table, states * self.num_actions + actions)
 
@@ -224,6 +236,8 @@ class LSTMPolicy:
 
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         """See :meth:`mamrl.policies.Policy.log_probs`."""
+        if not recorded:
+            check_actions(actions, self.num_actions)
         outputs = self.network.outputs(parameters, states, recorded)
         return categorical_log_probs(outputs, actions)
 
@@ -240,6 +254,35 @@ def categorical_log_probs(logits: Tensor, actions: Tensor) -> Tensor:
         difference = logits[..., 0] - logits[..., 1]
         return torch.nn.functional.logsigmoid(difference * (1 - 2 * actions).to(logits.dtype))
     return torch.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+_LOCAL = threading.local()
+
+
+@contextmanager
+def own_trajectories() -> Iterator[None]:
+    """Within it actions and probabilities are not checked: they come from ourselves.
+
+    Reading them would cost the training a pass, and a recording cannot read at all.
+    """
+    before = getattr(_LOCAL, "trusted", False)
+    _LOCAL.trusted = True
+    try:
+        yield
+    finally:
+        _LOCAL.trusted = before
+
+
+def check_actions(actions: Tensor, num_actions: int) -> None:
+    """Raises ValueError that names the first action outside [0, num_actions)."""
+    if getattr(_LOCAL, "trusted", False):
+        return
+    if torch.compiler.is_compiling() or peek_interpreter_stack() is not None or actions.device.type != "cpu":
+        # where numbers cannot be read, or only by waiting for a device
+        return
+    outside = (actions < 0) | (actions >= num_actions)
+    if bool(outside.any()):
+        raise ValueError(f"actions holds {int(actions[outside][0])}, expected at least 0 and below {num_actions}")
 
 
 def _check_rows(name: str, rows: Tensor, size: int) -> None:
