@@ -57,7 +57,7 @@ def sampled(request) -> tuple[Position, list[Tensor], list[Tensor]]:
     chain = Chain(**{**CHAIN.__dict__, "inner_objective": request.param, "num_trajectories": 60000})
     rows = [OWN.clone().requires_grad_(), PEER.clone().requires_grad_()]
     first = unroll(chain, GAME, [POLICY, POLICY], rows, torch.zeros(1, 1), sampler(chain, 0))[0]
-    gradients = policy_gradients(chain.inner_step, rows, first.log_probs, first.trajectories, 5, differentiable=True)
+    gradients = policy_gradients(chain.learning_rule, rows, first.log_probs, first.trajectories, 5, differentiable=True)
     return first, rows, gradients
 
 

@@ -193,6 +193,7 @@ def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tenso
         experiment.discount,
         experiment.terms,
         differentiable=False,
+        own_step=experiment.own_step,
     )
     return mean_rewards(setting.game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
 

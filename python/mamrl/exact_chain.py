@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mamrl.games.exact import exact_values, expected_rewards
 from mamrl.games.matrix import MatrixGame
+from mamrl.inner_step import OwnStep
 from mamrl.meta import Algorithm
 from mamrl.policies import TabularPolicy
 
@@ -27,6 +28,7 @@ class ExactPosition:
 
 
 Values = Callable[[Sequence[Tensor]], Tensor]
+AS_PUBLISHED = OwnStep()
 
 
 def unroll_values(
@@ -36,6 +38,7 @@ def unroll_values(
     chain_length: int,
     peer_influence: bool,
     differentiable: bool = True,
+    own_step: OwnStep = AS_PUBLISHED,
 ) -> list[ExactPosition]:
     """Positions 0..L of the chain in which every agent ascends its own value.
 
@@ -46,6 +49,7 @@ def unroll_values(
         chain_length: L.
         peer_influence: whether an agent's step is a function of the others' parameters too; its value is the same.
         differentiable: whether phi_l stays a differentiable function of phi_0 and the learning rates.
+        own_step: how the first agent, the meta-agent, steps.
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     positions = []
@@ -56,13 +60,16 @@ def unroll_values(
             break
         adapted = []
         for agent, row in enumerate(rows):
-            if peer_influence:
+            first_order = agent == 0 and own_step.first_order
+            here = row.detach().requires_grad_() if first_order else row
+            if peer_influence and not first_order:
                 value = current[agent]
             else:
-                others = [other if a == agent else other.detach() for a, other in enumerate(rows)]
-                value = values(others)[agent]
-            (gradient,) = torch.autograd.grad(value.sum(), row, create_graph=differentiable, retain_graph=True)
-            adapted.append(row + rate(agent, position) * gradient)
+                others = [other if peer_influence else other.detach() for other in rows]
+                value = values([here if a == agent else other for a, other in enumerate(others)])[agent]
+            (gradient,) = torch.autograd.grad(value.sum(), here, create_graph=differentiable, retain_graph=True)
+            direction = own_step.direction(gradient) if agent == 0 else gradient
+            adapted.append(row + rate(agent, position) * direction)
         rows = adapted if differentiable else [row.detach().requires_grad_() for row in adapted]
     return positions
 
@@ -77,6 +84,7 @@ def unroll_exact(
     discount: float,
     terms: Algorithm,
     differentiable: bool = True,
+    own_step: OwnStep = AS_PUBLISHED,
 ) -> list[ExactPosition]:
     """:func:`unroll_values` of tabular agents in an iterated matrix game.
 
@@ -90,6 +98,7 @@ def unroll_exact(
         discount: gamma, below 1.
         terms: an algorithm's; without ``peer_influence`` the peers' steps do not depend on phi_0^i.
         differentiable: whether phi_l stays a differentiable function of phi_0 and ``own_lr``.
+        own_step: how the meta-agent steps.
 
     Returns:
         One position for each l = 0..L.
@@ -102,7 +111,7 @@ def unroll_exact(
     def rate(agent: int, position: int) -> Tensor | float:
         return own_lr[:, position : position + 1] if agent == 0 else peer_lr
 
-    return unroll_values(values, parameters, rate, chain_length, terms.peer_influence, differentiable)
+    return unroll_values(values, parameters, rate, chain_length, terms.peer_influence, differentiable, own_step)
 
 
 def exact_meta_objective(positions: Sequence[ExactPosition], terms: Algorithm) -> Tensor:

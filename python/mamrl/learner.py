@@ -154,7 +154,8 @@ class Learner:
             critic = self.own_lr.new_zeros(2)
         else:
             objective, rewards, critic = self._sampled_chain(own, own_lr)
-        (-objective).sum().backward()
+        # of the leaves that a first-order step differentiates in, nobody asks
+        (-objective).sum().backward(inputs=[own, own_lr])
         norm = self._ascend(own, own_lr)
         return torch.cat([rewards, norm.unsqueeze(0), critic])
 
@@ -169,6 +170,7 @@ class Learner:
             experiment.chain_length,
             experiment.discount,
             experiment.terms,
+            own_step=experiment.own_step,
         )
         rewards = mean_rewards(game, policies, positions, experiment.horizon)  # type: ignore[arg-type]
         return exact_meta_objective(positions, experiment.terms), rewards[:, 0].mean(-1)

@@ -19,6 +19,7 @@ from mamrl.errors import choose
 from mamrl.estimators import INNER_OBJECTIVES, advantages, linear_baseline
 from mamrl.games.matrix import MatrixGame
 from mamrl.inner import InnerStep, policy_gradients
+from mamrl.inner_step import OwnStep, first_order_gradient
 from mamrl.policies import Policy, own_trajectories
 from mamrl.rollouts import Trajectories
 
@@ -72,6 +73,10 @@ class Chain:
         discounted_outer: weigh the outer advantage at time t by gamma^t, which makes the estimate one of the discounted
             return's gradient; the published implementation does not.
         peer_lr: the peers' inner learning rate.
+        inner_step: the meta-agent's own step: its inner "gradient" as published, or "bounded"
+            (:mod:`mamrl.inner_step`).
+        inner_bound: the largest norm of a bounded step, before its learning rate.
+        own_curvature: "full", or "first-order": the meta-gradient drops the own step's derivative in phi_l^i.
         lookahead: how many steps of its peers LOLA-DiCE simulates before each of its own.
         lookahead_dice: "loaded-dice" or "dice" (the published one), through which LOLA-DiCE differentiates them.
         cross_chain_baseline: estimator="sampled" subtracts from a chain's returns the mean of the other chains'.
@@ -88,6 +93,9 @@ class Chain:
     inner_gae_lambda: float = 0.95
     discounted_outer: bool = False
     peer_lr: float = 1.0
+    inner_step: str = "gradient"
+    inner_bound: float = 1.0
+    own_curvature: str = "full"
     lookahead: int = 1
     lookahead_dice: str = "loaded-dice"
     cross_chain_baseline: bool = True
@@ -103,6 +111,7 @@ class Chain:
         for name in ("discount", "gae_lambda", "inner_gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number within [0, 1]")
+        OwnStep(self.inner_step, self.inner_bound, self.own_curvature)
 
     @property
     def terms(self) -> Algorithm:
@@ -110,7 +119,12 @@ class Chain:
         return ALGORITHMS[self.algorithm]
 
     @property
-    def inner_step(self) -> InnerStep:
+    def own_step(self) -> OwnStep:
+        """How the meta-agent steps along what its learning rule gives."""
+        return OwnStep(self.inner_step, self.inner_bound, self.own_curvature)
+
+    @property
+    def learning_rule(self) -> InnerStep:
         """How agents learn between two positions."""
         return InnerStep(
             self.discount,
@@ -190,11 +204,15 @@ def unroll(
         kept = trajectories if differentiable else replace(trajectories, recorded=(), values_recorded=())
         positions.append(Position(rows, kept, log_probs if differentiable else [x.detach() for x in log_probs]))
         if position < chain.chain_length:
-            gradients = policy_gradients(
-                chain.inner_step, rows, log_probs, trajectories, game.num_states, differentiable
-            )
+            learnt = chain.learning_rule, rows, log_probs, trajectories, game.num_states
+            first_order = differentiable and chain.own_step.first_order
+            learners = range(1 if first_order or own_gradient is not None else 0, len(rows))
+            gradients = policy_gradients(*learnt, differentiable, learners)
             if own_gradient is not None:
-                gradients[0] = own_gradient(position, rows)
+                gradients.insert(0, own_gradient(position, rows))
+            elif first_order:
+                gradients.insert(0, first_order_gradient(policies[0], *learnt))
+            gradients[0] = chain.own_step.direction(gradients[0])
             rates = [own_lr[:, position : position + 1]] + [chain.peer_lr] * (len(rows) - 1)
             rows = [row + rate * gradient for row, rate, gradient in zip(rows, rates, gradients, strict=True)]
             if not differentiable:

@@ -44,7 +44,7 @@ def lookahead_objective(
     """
     rows = [row if row.requires_grad else row.detach().requires_grad_() for row in parameters]
     opponents = [agent for agent in range(len(rows)) if agent != player]
-    step, sampled = replace(chain.inner_step, objective=chain.lookahead_dice), []
+    step, sampled = replace(chain.learning_rule, objective=chain.lookahead_dice), []
     for simulated in range(chain.lookahead + 1):
         trajectories = sampler(simulated, rows)
         sampled.append(trajectories)
@@ -135,7 +135,7 @@ def self_play(
         else:
             leaves = [row.detach().requires_grad_() for row in rows]
             log_probs = joint_log_probs(policies, leaves, trajectories)
-            gradients = policy_gradients(chain.inner_step, leaves, log_probs, trajectories, game.num_states, False)
+            gradients = policy_gradients(chain.learning_rule, leaves, log_probs, trajectories, game.num_states, False)
         for row, gradient in zip(rows, gradients, strict=True):
             row.grad = gradient
         optimizer.step()
