@@ -29,8 +29,11 @@ $(INSTALLED): $(DEPS) $(SOURCES)
 demo: $(INSTALLED)
 	$(BIN)/mamrl demo --out runs/demo
 
+# the ops once more through torch's dispatcher: a torch whose private parts change must cost time and not results
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+	MAMRL_DIRECT_CALLS=0 $(BIN)/python -m pytest tests/ops --ignore=tests/ops/test_emulated_cuda.py --ignore=tests/ops/test_simd.py \
+		--ignore=tests/ops/test_simd_small_ops.py --ignore=tests/ops/test_direct.py
 
 lint: $(DEPS) $(if $(NVCC),cuda-check)
 	$(BIN)/ruff format --check python tests bench examples docs/_hooks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 DISCOUNT = 0.96
 pytestmark = pytest.mark.benchmark(group="DiCE value, gradient, HVP [150, 64]")

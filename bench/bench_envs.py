@@ -15,7 +15,7 @@ from bench.rivals import matrix_game as rival
 from mamrl import ops
 from mamrl.envs import batched
 from mamrl.games import ipd
-from mamrl.strategies import named_strategy
+from mamrl.policies.strategies import named_strategy
 
 LENGTH = 150
 # an episode a call of 1024 environments, and a step a call of 16384

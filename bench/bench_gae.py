@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bench.rivals import gae as rival
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 DISCOUNT, GAE_LAMBDA = 0.96, 0.95
 SMALL, LARGE = (pytest.param(k, marks=pytest.mark.benchmark(group=f"gae [150, {k}]")) for k in (64, 4096))

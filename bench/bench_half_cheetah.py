@@ -23,8 +23,8 @@ import pytest
 import torch
 
 from mamrl.games.half_cheetah import MUJOCO_VERSION, HalfCheetah, default_model
-from mamrl.gaussian_policy import gaussian_policies
-from mamrl.locomotion import HalfCheetahGame
+from mamrl.games.locomotion import HalfCheetahGame
+from mamrl.policies.gaussian import gaussian_policies
 
 FRAME_SKIP = 5
 ROLLOUT = "mamrl with both policies"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 HORIZON, TRAJECTORIES, UNITS, NUM_STATES, OUTPUTS = 150, 64, 64, 5, 2
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from bench.rivals import meta_iteration as rival
-from mamrl.agents import build
+from mamrl.config.setting import build
 from mamrl.experiments import preset
-from mamrl.learner import Learner
+from mamrl.training.learner import Learner
 
 pytestmark = pytest.mark.usefixtures("threads")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mamrl import pair_layers
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
+from mamrl.ops.reference import pair_network as pair_layers
 from mamrl.shaping.networks import iterated_2x2_network, logistic_game_network
 
 NETWORKS = {"logistic": logistic_game_network, "iterated 2x2": iterated_2x2_network}

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bench.rivals import rollout as rival
-from mamrl import games, ops, reference
+from mamrl import games, ops
+from mamrl.ops import reference
 
 HORIZON, UNITS, NUM_STATES = 150, 64, 5
 SIZES = [

@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mamrl import ops, preset, reference
-from mamrl.agents import build
-from mamrl.capture import WARM_UP
+from mamrl import ops, preset
+from mamrl.config.setting import build
 from mamrl.device import resolve_device
 from mamrl.games import ipd
-from mamrl.learner import Learner
+from mamrl.ops import reference
+from mamrl.training.capture import WARM_UP
+from mamrl.training.learner import Learner
 
 FLOPS, BYTES = 67e12, 4.3e12
 CHAINS, TRAJECTORIES, HORIZON, UNITS, STATES = 264, 64, 150, 64, 5

@@ -48,7 +48,7 @@ sanitize() {
 }
 
 build_and_test() {
-  step 140 tests "${gpu_tests[@]}" --tb=short tests/ops tests/test_device.py tests/test_capture.py
+  step 140 tests "${gpu_tests[@]}" --tb=short tests/ops tests/test_device.py tests/training/test_capture.py
   command -v compute-sanitizer >/dev/null || { echo "== compute-sanitizer is not here"; return; }
   sanitize memcheck
   sanitize racecheck

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 
 def mamrl_iteration() -> Callable[[], object]:
-    from mamrl.agents import build
+    from mamrl.config.setting import build
     from mamrl.experiments import preset
-    from mamrl.learner import Learner
+    from mamrl.training.learner import Learner
 
     return Learner(build(preset("ipd-paper").replace(chains=1, pcgrad=False)), seed=0).step
 

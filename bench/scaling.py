@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from mamrl.agents import build
 from mamrl.checkpoint import write_text
+from mamrl.config.setting import build
 from mamrl.experiments import preset
-from mamrl.learner import Learner
+from mamrl.training.learner import Learner
 
 # Meta-MAPG with the papers' LSTM actor and critic, one chain
 USUAL = {"chains": 1, "num_trajectories": 64, "horizon": 150, "hidden_size": 64}

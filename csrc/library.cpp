@@ -1,5 +1,5 @@
 // Every op's schema, in one place. Kernels are registered beside their code in cpu/ and cuda/, fake kernels and
-// autograd in python/mamrl/ops/; python/mamrl/reference.py holds a plain-torch twin of each.
+// autograd in python/mamrl/ops/; python/mamrl/ops/reference/ holds a plain-torch twin of each.
 //
 // T is time, M chains, K trajectories, n players, A actions, S states (rows of a table), N hidden units.
 #include <torch/csrc/stable/library.h>

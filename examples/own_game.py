@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from mamrl import preset, train
-from mamrl.agents import Setting
+from mamrl.config.setting import Setting
 from mamrl.games import symmetric_game
-from mamrl.module_policy import ModulePolicy
-from mamrl.personas import personas_for
 from mamrl.policies import TabularPolicy
+from mamrl.policies.module import ModulePolicy
+from mamrl.populations.personas import personas_for
 
 
 class Memory(nn.Module):

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 import mamrl
-from mamrl import ops, pair_layers, reference
+from mamrl import ops
 from mamrl.games.differentiable import iterated_prisoners_dilemma
+from mamrl.ops import reference
 from mamrl.ops.iterated_2x2 import iterated_2x2
 from mamrl.ops.pair_network import pair_network
 from mamrl.ops.quantile_huber import quantile_huber
+from mamrl.ops.reference import pair_network as pair_layers
 from mamrl.shaping.networks import iterated_2x2_network
 
 T, M, K, N = 12, 2, 5, 7
@@ -54,7 +56,7 @@ def check_networks() -> None:
 def check_games() -> None:
     payoffs = mamrl.games.ipd().payoffs
     networks = [torch.randn(M, 5, 2), torch.randn(M, 5, 2)]
-    keys = mamrl.rollouts.random_keys(seed=3, purpose="test", iteration=0, position=0, chains=M)
+    keys = mamrl.games.trajectories.random_keys(seed=3, purpose="test", iteration=0, position=0, chains=M)
     ours, twin = (
         rollout(payoffs, networks, [reference.TABULAR] * 2, keys, K, T)
         for rollout in (ops.matrix_game_rollout, reference.matrix_game_rollout)

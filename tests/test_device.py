@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from mamrl import preset
-from mamrl.agents import build
 from mamrl.cli import main
+from mamrl.config.setting import build
 from mamrl.device import missing_cuda, resolve_device
 from mamrl.games import matrix
-from mamrl.learner import Learner
-from mamrl.rollouts import random_keys
+from mamrl.games.trajectories import random_keys
+from mamrl.training.learner import Learner
 
 SMALL = {"num_trajectories": 4, "horizon": 6, "chain_length": 2, "chains": 3, "iterations": 3, "validation_every": 3}
 KINDS = [

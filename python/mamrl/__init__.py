@@ -2,37 +2,42 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mamrl import _load
+from mamrl import _load, _moved
 
 _load.load_kernels()
+_moved.install()
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mamrl.config import Experiment
     from mamrl.experiments import preset
-    from mamrl.runs import load_run, meta_test
     from mamrl.training import train
+    from mamrl.training.runs import load_run, meta_test
 
 # where each public name lives; loaded when asked for, so that `import mamrl` costs little more than torch
 _PUBLIC = {
     "Experiment": "mamrl.config",
-    "load_run": "mamrl.runs",
-    "meta_test": "mamrl.runs",
+    "load_run": "mamrl.training.runs",
+    "meta_test": "mamrl.training.runs",
     "preset": "mamrl.experiments",
     "train": "mamrl.training",
 }
 _MODULES = (
+    "config",
     "envs",
+    "evaluation",
     "experiments",
     "games",
     "meta",
     "ops",
     "personas",
     "policies",
+    "populations",
     "reference",
     "rollouts",
     "shaping",
+    "training",
 )
 
 __all__ = ["Experiment", "load_run", "meta_test", "preset", "train"]

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from mamrl.checkpoint import write_whole
 from mamrl.evaluation import MetaTest, confidence_interval
-from mamrl.runs import learning_curve
+from mamrl.training.runs import learning_curve
 
 if TYPE_CHECKING:
-    from mamrl.runs import Run
-    from mamrl.teammates import Teammates
+    from mamrl.populations.teammates import Teammates
+    from mamrl.training.runs import Run
 
 TITLES = {
     "meta-mapg": "Meta-MAPG",
@@ -157,7 +157,7 @@ def plot_crossplay(names: Sequence[str], rewards: Tensor, path: str | Path) -> N
 
     Args:
         names: of the entrants.
-        rewards: (N, N, 2), see :func:`mamrl.crossplay.cross_play`.
+        rewards: (N, N, 2), see :func:`mamrl.evaluation.crossplay.cross_play`.
         path: where the picture goes.
     """
     size = 2.5 + 0.55 * len(names)

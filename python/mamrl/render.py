@@ -14,9 +14,9 @@ from torch import Tensor
 
 from mamrl.checkpoint import write_whole
 from mamrl.games.half_cheetah import default_model
+from mamrl.games.trajectories import play, random_keys
 from mamrl.meta import unroll
-from mamrl.rollouts import play, random_keys
-from mamrl.runs import Run
+from mamrl.training.runs import Run
 
 
 def adapted_pair(run: Run, persona: int, seed: int = 0) -> list[Tensor]:

@@ -6,7 +6,7 @@ from mamrl.envs import BatchedMatrixGame, batched
 from mamrl.games import GAMES, MatrixGame, ipd, rock_paper_scissors
 from mamrl.games.half_cheetah import AUTORESETS, BACKENDS, HalfCheetah
 from mamrl.ops import matrix_game_rollout
-from mamrl.reference import TABULAR
+from mamrl.ops.reference import TABULAR
 
 
 def random_actions(env, *shape, seed=0):

@@ -5,16 +5,17 @@ import torch
 gymnasium = pytest.importorskip("gymnasium")
 
 import mamrl.envs  # noqa: E402, F401
-from mamrl import preset, reference, train  # noqa: E402
+from mamrl import preset, train  # noqa: E402
 from mamrl.envs import LearningOpponent  # noqa: E402
 from mamrl.envs.draws import Draws  # noqa: E402
 from mamrl.envs.learning import Learner  # noqa: E402
 from mamrl.envs.seats import opponent_of, opponents_of  # noqa: E402
-from mamrl.estimators import inner_objective  # noqa: E402
 from mamrl.games import ipd, rock_paper_scissors, stag_hunt  # noqa: E402
-from mamrl.personas import Population, personas_for  # noqa: E402
+from mamrl.meta.objectives import inner_objective  # noqa: E402
+from mamrl.ops import reference  # noqa: E402
 from mamrl.policies import TabularPolicy  # noqa: E402
-from mamrl.strategies import STRATEGIES, named_strategy  # noqa: E402
+from mamrl.policies.strategies import STRATEGIES, named_strategy  # noqa: E402
+from mamrl.populations.personas import Population, personas_for  # noqa: E402
 
 POLICY = TabularPolicy(5, 2)
 

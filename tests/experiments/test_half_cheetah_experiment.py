@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from mamrl import train
-from mamrl.agents import build
+from mamrl.config.setting import build
 from mamrl.experiments import matrix_runs, preset
 from mamrl.experiments.registry import Options, figure
+from mamrl.populations.teammates import load_teammates
 from mamrl.render import adapted_pair, draw, rollout_positions, save_gif
-from mamrl.runs import load_run, meta_test
-from mamrl.teammates import load_teammates
+from mamrl.training.runs import load_run, meta_test
 
 pytest.importorskip("mujoco")
 

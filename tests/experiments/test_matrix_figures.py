@@ -10,7 +10,7 @@ import torch
 from mamrl.experiments import matrix_runs
 from mamrl.experiments.matrix_runs import Trained, meta_test_all, run_folder, trained
 from mamrl.experiments.registry import Options, figure, figures
-from mamrl.rollouts import random_keys
+from mamrl.games.trajectories import random_keys
 
 NAMED = {
     *("fig2", "fig5a", "fig5b", "fig5c", "fig6a", "fig6b", "fig6c", "fig6d", "table-ood", "fig7", "fig9-fig16"),

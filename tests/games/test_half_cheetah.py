@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from mamrl import reference
 from mamrl.games.half_cheetah import HalfCheetah
+from mamrl.ops import reference
 
 pytest.importorskip("mujoco")
 

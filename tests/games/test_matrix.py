@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mamrl import games
-from mamrl.reference import joint_state
+from mamrl.ops.reference import joint_state
 
 C, D = 0, 1
 

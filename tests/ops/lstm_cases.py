@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 NUM_STATES = 5
 

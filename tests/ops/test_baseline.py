@@ -14,7 +14,8 @@ from checks import (
     strided,
 )
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 OP = torch.ops.mamrl.linear_baseline.default
 

@@ -12,7 +12,8 @@ from checks import (
     strided,
 )
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 DICE = torch.ops.mamrl.dice_objective.default
 LOADED = torch.ops.mamrl.loaded_dice_objective.default

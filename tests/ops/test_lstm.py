@@ -14,7 +14,8 @@ from checks import (
 )
 from lstm_cases import NUM_STATES, Case, derivatives, lstm_case, relative_errors
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 OPS = torch.ops.mamrl
 # T, M, K, N, A: one of everything, odd sizes, units below, at and above a register, a full block and a ragged one

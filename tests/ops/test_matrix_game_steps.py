@@ -3,7 +3,8 @@ import torch
 from checks import DTYPES, check_compiled, check_registration, check_scripted, check_thread_counts, strided
 from lstm_cases import simd_level, simd_levels
 
-from mamrl import games, ops, reference
+from mamrl import games, ops
+from mamrl.ops import reference
 from mamrl.ops.matrix_game import AUTORESETS, _actions_in_torch, _steps_in_torch
 
 STEPS = torch.ops.mamrl.matrix_game_steps.default

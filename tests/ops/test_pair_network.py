@@ -3,9 +3,9 @@ import torch
 from checks import DTYPES, assert_close, check_compiled, check_registration, check_thread_counts, strided
 from lstm_cases import simd_level, simd_levels
 
-from mamrl import pair_layers
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
-from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer
+from mamrl.ops.reference import pair_network as pair_layers
+from mamrl.ops.reference.pair_network import NO_ACTIVATION, TANH, PairLayer
 from mamrl.shaping.networks import iterated_2x2_network, logistic_game_network
 
 #: layers of units that fill no register, with everything that there is: norms, a gate, roles, a second input that is

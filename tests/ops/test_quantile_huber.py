@@ -2,7 +2,7 @@ import pytest
 import torch
 from checks import DEVICES, DTYPES, assert_close, check_registration, check_thread_counts
 
-from mamrl import reference
+from mamrl.ops import reference
 from mamrl.ops.quantile_huber import quantile_huber
 
 

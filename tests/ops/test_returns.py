@@ -13,7 +13,8 @@ from checks import (
     strided,
 )
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 OP = torch.ops.mamrl.discounted_returns.default
 BACKWARD = torch.ops.mamrl.discounted_returns_backward.default

@@ -3,7 +3,8 @@ import torch
 from checks import DEVICES, assert_close, check_registration, check_scripted, check_thread_counts, on, strided
 from lstm_cases import game_case
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 ROLLOUT = torch.ops.mamrl.matrix_game_rollout.default
 # the papers' game with every kind of player; more actions, more players, more than one counter's players; full blocks

@@ -9,7 +9,8 @@ import torch
 from checks import DTYPES, check_thread_counts
 from lstm_cases import derivatives, game_case, lstm_case, relative_errors, simd_level, simd_levels
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 LEVELS = simd_levels()
 

@@ -5,7 +5,8 @@ import torch
 from checks import DTYPES, assert_close, check_thread_counts
 from lstm_cases import simd_level, simd_levels
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 LEVELS = pytest.mark.parametrize("level", simd_levels())
 BOTH_DTYPES = pytest.mark.parametrize("dtype", DTYPES)

@@ -13,7 +13,8 @@ from checks import (
     strided,
 )
 
-from mamrl import ops, reference
+from mamrl import ops
+from mamrl.ops import reference
 
 LOOKUP = torch.ops.mamrl.table_lookup.default
 ACCUMULATE = torch.ops.mamrl.table_accumulate.default

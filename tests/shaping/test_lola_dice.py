@@ -8,9 +8,9 @@ import torch
 from mamrl.games import ipd
 from mamrl.games.exact import exact_values
 from mamrl.games.matrix import MatrixGame
+from mamrl.games.trajectories import play, random_keys
 from mamrl.meta import Chain
 from mamrl.policies import LSTMPolicy, TabularPolicy
-from mamrl.rollouts import play, random_keys
 from mamrl.shaping.lola_dice import lola_dice_gradient, self_play
 
 POLICY = TabularPolicy(5, 2)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mamrl import pair_layers
 from mamrl.games import differentiable as games
+from mamrl.ops.reference import pair_network as pair_layers
 from mamrl.shaping.cola import ConsistencySettings, cola, consistency_error
 from mamrl.shaping.meva import (
     ITERATED_SETTINGS,

@@ -1,4 +1,7 @@
-"""The command line: one module a command, each with ``add_parser`` and ``run``."""
+"""The command line: one module a command, each with ``add_parser`` and ``run``.
+
+May import everything, and does so when a command runs, so that ``--help`` is quick.
+"""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plays, prints and writes."""
-    from mamrl.crossplay import best_responses, cross_play, entrants_of
+    from mamrl.evaluation.crossplay import best_responses, cross_play, entrants_of
     from mamrl.plotting import plot_crossplay
-    from mamrl.runs import load_run
+    from mamrl.training.runs import load_run
 
     for name, least in (("trajectories", 1), ("horizon", 1), ("response_steps", 0)):
         if getattr(args, name) < least:

@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tests and plots."""
     from mamrl.plotting import plot_adaptation, plot_learning
-    from mamrl.runs import load_run
+    from mamrl.training.runs import load_run
 
     trained = [load_run(folder) for folder in args.runs]
     if args.learning:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from mamrl.plotting import plot_teammates
-    from mamrl.teammates import PreTraining, load_teammates, pack, pretrain
+    from mamrl.populations.teammates import PreTraining, load_teammates, pack, pretrain
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from mamrl.render import adapted_pair, draw, rollout_positions, save_gif
-    from mamrl.runs import load_run
+    from mamrl.training.runs import load_run
 
     trained = load_run(args.folder)
     pair = adapted_pair(trained, args.persona, args.seed)

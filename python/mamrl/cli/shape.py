@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from mamrl.checkpoint import write_text
-    from mamrl.shaping.evaluation import exploit, plays_tit_for_tat
+    from mamrl.evaluation.learning_rules import exploit, plays_tit_for_tat
+    from mamrl.evaluation.statistics import confidence_interval
     from mamrl.shaping.learning import learn, mixed
     from mamrl.shaping.named import named_game, named_rule
 
@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         )
     values: Tensor = game.values(ends)
     for player, value in enumerate(values):
-        interval = 1.96 * value.std().item() / math.sqrt(args.pairs)
-        line = f"player {player + 1}, {args.rules[player % len(args.rules)]}: {value.mean():.4f} ± {interval:.4f}"
+        mean, half = confidence_interval(value)
+        line = f"player {player + 1}, {args.rules[player % len(args.rules)]}: {mean:.4f} ± {half:.4f}"
         if game.sizes == (5, 5):
             line += f", tit-for-tat {plays_tit_for_tat(ends[player]).float().mean():.1%}"
         print(line)

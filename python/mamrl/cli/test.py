@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tests each run; prints a table and writes two CSV files beside it."""
     from mamrl.checkpoint import write_text
-    from mamrl.runs import load_run
+    from mamrl.training.runs import load_run
 
     if args.repeats < 1:
         raise ValueError(f"--repeats is {args.repeats}, expected at least 1")

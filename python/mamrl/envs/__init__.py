@@ -2,6 +2,8 @@
 
 Importing this module registers the ``mamrl/...`` ids with Gymnasium where that is installed, so that
 ``gymnasium.make_vec("mamrl/IPD-v0", num_envs=4096)`` works after ``import mamrl.envs``.
+
+May import everything but ``experiments`` and ``cli``; nothing but they may import it.
 """
 
 import importlib

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamrl import reference
+from mamrl.ops import reference
 
 # counters of the players' actions take the numbers below this one, see reference.uniforms
 _FIRST_PURPOSE = 8

@@ -10,11 +10,11 @@ from torch import Tensor
 from mamrl.envs.draws import Draws
 from mamrl.envs.opponents import TabularOpponent, policy_of
 from mamrl.errors import choose
-from mamrl.estimators import INNER_OBJECTIVES
 from mamrl.games.matrix import MatrixGame
-from mamrl.inner import InnerStep, policy_gradients
-from mamrl.personas import Population, personas_for
-from mamrl.rollouts import Trajectories
+from mamrl.games.trajectories import Trajectories
+from mamrl.meta.inner_step import InnerStep, policy_gradients
+from mamrl.meta.objectives import INNER_OBJECTIVES
+from mamrl.populations.personas import Population, personas_for
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mamrl import ops, reference
+from mamrl import ops
 from mamrl.envs.draws import Draws
 from mamrl.games.matrix import MatrixGame
-from mamrl.personas import Population
+from mamrl.ops import reference
 from mamrl.policies import LSTMPolicy, TabularPolicy
+from mamrl.populations.personas import Population
 
 
 class Opponent:

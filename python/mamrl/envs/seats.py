@@ -14,21 +14,22 @@ from mamrl.envs.learning import Learner, LearningOpponent
 from mamrl.envs.opponents import FunctionOpponent, Opponent, PopulationOpponent, RecurrentOpponent, TabularOpponent
 from mamrl.errors import choose
 from mamrl.games.matrix import MatrixGame
-from mamrl.personas import Population, personas_for
 from mamrl.policies import LSTMPolicy, TabularPolicy
-from mamrl.runs import Run, load_run
-from mamrl.strategies import STRATEGIES, named_strategy
+from mamrl.policies.strategies import STRATEGIES, named_strategy
+from mamrl.populations.personas import Population, personas_for
+from mamrl.training.runs import Run, load_run
 
 
 def opponent_of(given: Any, game: MatrixGame, player: int, num_envs: int, episode_length: int) -> Opponent:
     """Builds the opponent in seat ``player`` of E environments.
 
     Args:
-        given: a name of :data:`mamrl.strategies.STRATEGIES`; "personas", the papers' training population, a new persona
-            every episode; "learning", a persona that takes policy-gradient steps; a
-            :class:`mamrl.envs.LearningOpponent` with settings of its own; a :class:`mamrl.personas.Population`; a table
-            (S, A) of action probabilities; a :class:`mamrl.runs.Run` or the folder of one, whose trained agent plays
-            without learning; or a function from states (E,) to actions (E,).
+        given: a name of :data:`mamrl.policies.strategies.STRATEGIES`; "personas", the papers' training population, a
+            new persona every episode; "learning", a persona that takes policy-gradient steps; a
+            :class:`mamrl.envs.LearningOpponent` with settings of its own; a
+            :class:`mamrl.populations.personas.Population`; a table (S, A) of action probabilities; a
+            :class:`mamrl.training.runs.Run` or the folder of one, whose trained agent plays without learning; or a
+            function from states (E,) to actions (E,).
         game: what is played.
         player: its seat, from 1.
         num_envs: E.

@@ -1,4 +1,7 @@
-"""Named experiments, and one module for each figure."""
+"""Named experiments, and one module for each figure.
+
+May import everything but ``cli``.
+"""
 
 from mamrl.experiments.presets import PRESETS, preset
 

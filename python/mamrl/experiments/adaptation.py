@@ -17,9 +17,9 @@ from mamrl.evaluation import confidence_interval
 from mamrl.experiments.matrix_runs import Tested, Trained, meta_test_all, notes_on, notes_on_cost, trained
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command
-from mamrl.personas import SPLITS
 from mamrl.plotting import TITLES, draw_band, plot_teammates, pyplot, save_figure
-from mamrl.teammates import load_teammates
+from mamrl.populations.personas import SPLITS
+from mamrl.populations.teammates import load_teammates
 
 BASELINES = ("meta-pg", "lola-dice", "reinforce")
 TRAJECTORIES = (4, 8, 16, 32, 64)

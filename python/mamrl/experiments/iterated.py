@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mamrl.evaluation.learning_rules import exploit, plays_tit_for_tat
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command, mean_over_seeds
 from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import iterated_prisoners_dilemma
 from mamrl.plotting import pyplot, save_figure
-from mamrl.shaping.evaluation import exploit, plays_tit_for_tat
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import learn, mixed
 from mamrl.shaping.lola import lola_taylor

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mamrl.evaluation.learning_rules import basin, policy_grid
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command, mean_over_seeds
 from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import LogisticGame
 from mamrl.plotting import pyplot, save_figure
 from mamrl.shaping.cola import ConsistencySettings, cola
-from mamrl.shaping.evaluation import basin, policy_grid
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.hola import hola
 from mamrl.shaping.learning import learn

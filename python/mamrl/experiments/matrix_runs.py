@@ -18,8 +18,8 @@ from mamrl.evaluation import MetaTest
 from mamrl.experiments.presets import preset
 from mamrl.experiments.registry import Options
 from mamrl.plotting import TITLES
-from mamrl.runs import EXPERIMENT, LOG, Run, load_run
 from mamrl.training import train
+from mamrl.training.runs import EXPERIMENT, LOG, Run, load_run
 
 #: inner learning rates of the agents that do not learn them, the better one of the papers' .1 and 1 on the validation
 #: personas

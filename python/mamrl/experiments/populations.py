@@ -10,9 +10,9 @@ from torch import Tensor
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command
 from mamrl.games import ipd, rock_paper_scissors
-from mamrl.personas import SPLITS, Population, personas_for
 from mamrl.plotting import pyplot, save_figure
 from mamrl.policies import TabularPolicy
+from mamrl.populations.personas import SPLITS, Population, personas_for
 
 MARKERS = {"train": ".", "validation": "+", "test": "x"}
 

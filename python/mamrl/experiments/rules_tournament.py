@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from mamrl.evaluation.learning_rules import Entrant, Tournament, tournament
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command, mean_over_seeds
 from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import Iterated2x2
 from mamrl.plotting import pyplot, save_figure
 from mamrl.shaping.cola import ConsistencySettings, cola
-from mamrl.shaping.evaluation import Entrant, Tournament, tournament
 from mamrl.shaping.hola import hola
 from mamrl.shaping.lola import lola_taylor
 from mamrl.shaping.maml import maml_initial_policies

@@ -15,13 +15,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mamrl.evaluation import confidence_interval
-from mamrl.exact_chain import ExactPosition, unroll_values
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command
 from mamrl.games import ipd
 from mamrl.games.differentiable import DifferentiableGame
 from mamrl.games.exact import discounted_occupancy
 from mamrl.meta import ALGORITHMS
+from mamrl.meta.exact_chain import ExactPosition, unroll_values
 from mamrl.plotting import TITLES, pyplot, save_figure
 from mamrl.policies import TabularPolicy
 from mamrl.shaping.learning import learn

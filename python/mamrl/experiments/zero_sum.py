@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from mamrl.evaluation import confidence_interval
-from mamrl.exact_chain import unroll_values
 from mamrl.experiments.registry import Figure, Options
 from mamrl.experiments.report import Check, Report, command
 from mamrl.games.differentiable import DifferentiableGame, StatelessZeroSum
+from mamrl.meta.exact_chain import unroll_values
 from mamrl.plotting import TITLES, pyplot, save_figure
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import learn

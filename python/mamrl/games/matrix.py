@@ -12,9 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from mamrl.games.matrix_play import play_matrix_game
+from mamrl.games.trajectories import Trajectories
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,38 @@ class MatrixGame:
     def num_states(self) -> int:
         """1 for the initial state, and one a joint action."""
         return 1 + math.prod(self.action_counts)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether every player's payoffs are the first one's, seen from its own side."""
+        return all(
+            own.shape == self.payoffs[0].shape and torch.equal(own, self.payoffs[0])
+            for own in (self.payoffs[player].movedim(player, 0) for player in range(self.num_players))
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the payoffs are."""
+        return self.payoffs.device
+
+    def play(
+        self,
+        policies: Sequence[Any],
+        parameters: Sequence[Tensor],
+        keys: Tensor,
+        num_trajectories: int,
+        horizon: int,
+        value_network: Any = None,
+        value_parameters: Tensor | None = None,
+    ) -> Trajectories:
+        """See :meth:`mamrl.games.base.Game.play`; policies are those of :mod:`mamrl.policies`.
+
+        Raises:
+            ValueError: a value network has no LSTM policy beside it.
+        """
+        return play_matrix_game(
+            self, policies, parameters, keys, num_trajectories, horizon, value_network, value_parameters
+        )
 
     def to(self, target: torch.dtype | torch.device) -> MatrixGame:
         """The same game with payoffs of another floating dtype, or on another device."""

@@ -1,4 +1,8 @@
-"""Typed faces of the compiled ops: checks, fake kernels and autograd; one file per op."""
+"""Typed faces of the compiled ops: checks, fake kernels and autograd; one file per op.
+
+May import nothing of mamrl but the ground floor (``errors``, ``checkpoint``, ``device``). Each op has a twin in plain
+torch in :mod:`mamrl.ops.reference`.
+"""
 
 from mamrl.ops.baseline import linear_baseline
 from mamrl.ops.dice import dice_derivatives, dice_objective, loaded_dice_objective

@@ -64,7 +64,7 @@ def lstm_recorded(
         recurrent_weight: as in :func:`lstm`.
         head_weight: as in :func:`lstm`.
         head_bias: as in :func:`lstm`.
-        outputs: (T, M, K, A), from :func:`mamrl.ops.matrix_game_rollout`.
+        outputs: (T, M, K, A), from :func:`mamrl.ops.rollout.matrix_game_rollout`.
         saved: what stands beside it there.
 
     Returns:

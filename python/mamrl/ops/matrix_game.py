@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mamrl import reference
+from mamrl.ops import reference
 from mamrl.ops._call import bind
-from mamrl.reference import AUTORESETS
+from mamrl.ops.reference import AUTORESETS
 
 _steps = bind("matrix_game_steps")
 _actions = bind("tabular_actions")

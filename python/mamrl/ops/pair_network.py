@@ -16,7 +16,9 @@ _recorded = bind("pair_network_recorded")
 _own_gradient = bind("pair_network_own_gradient")
 _backward = bind("pair_network_backward")
 
-_WHY_CONSTANT = "the kernel differentiates in the weights only (mamrl.pair_layers.pair_network in everything)"
+_WHY_CONSTANT = (
+    "the kernel differentiates in the weights only (mamrl.ops.reference.pair_network.pair_network in everything)"
+)
 
 
 def pair_network(
@@ -25,8 +27,8 @@ def pair_network(
     """A network's outputs for both players of each pair; nothing is kept for the way back, which computes it again.
 
     Args:
-        weights: ``(P,)`` float32 or float64, flat; see :func:`mamrl.pair_layers.split_pair_weights`.
-        fields: The layers, flat; see :class:`mamrl.pair_layers.PairLayer`.
+        weights: ``(P,)`` float32 or float64, flat; see :func:`mamrl.ops.reference.pair_network.split_pair_weights`.
+        fields: The layers, flat; see :class:`mamrl.ops.reference.pair_network.PairLayer`.
         x: ``(2, B, D)`` of the same dtype, what the network is told of the policies; a constant.
         gamma: ``(2, B)`` of the same dtype; a constant.
         outputs: What :func:`pair_network_own_gradient` gave for the same arguments: they are not computed again.
@@ -118,7 +120,7 @@ def _differentiate_recorded(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]
 def _refuse_second(ctx: Any, *grads: Tensor) -> Any:
     raise RuntimeError(
         "mamrl: the kernel of networks over pairs has one derivative, and a second was asked for; "
-        "mamrl.pair_layers.pair_network has all"
+        "mamrl.ops.reference.pair_network.pair_network has all"
     )
 
 

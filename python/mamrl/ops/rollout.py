@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mamrl.ops import _checks
 from mamrl.ops._call import bind
-from mamrl.reference import LSTM, LSTM_WITH_VALUE, NUM_TENSORS, TABULAR
+from mamrl.ops.reference import LSTM, LSTM_WITH_VALUE, NUM_TENSORS, TABULAR
 
 _rollout = bind("matrix_game_rollout")
 
@@ -30,23 +30,23 @@ def matrix_game_rollout(
 
     Player p sees state 0 at first, then 1 + the joint action in mixed radix, its own action first, then the others' in
     their order. Actions are drawn by Philox (Salmon et al. 2011) from (seed, stream, time, trajectory, player), see
-    :func:`mamrl.reference.uniforms`: the same keys give the same trajectories at any number of threads.
+    :func:`mamrl.ops.reference.random.uniforms`: the same keys give the same trajectories at any number of threads.
 
     Args:
         payoffs: (n, A_1, ..., A_n) float32 or float64, n from 1 to 8; S = 1 + A_1 * ... * A_n.
         networks: each player's tensors in turn. ``TABULAR`` has logits (M, S, A_p); ``LSTM`` a gate table (M, S, 4N), a
             recurrent weight (M, 4N, N), a head weight (M, A_p, N) and a head bias (M, A_p), as :func:`mamrl.ops.lstm`;
             ``LSTM_WITH_VALUE`` those and the same four of a value network with one output.
-        kinds: each player's kind, of :mod:`mamrl.reference`: 0, 1 or 2.
+        kinds: each player's kind, of :mod:`mamrl.ops.reference`: 0, 1 or 2.
         keys: (M, 2) int64, a seed and a stream for each chain.
         num_trajectories: K, from 0 to 2^24 - 1.
         horizon: T, from 0 to 2^32 - 1.
-        record: whether to keep what the backward of :func:`mamrl.ops.lstm_recorded` needs, 20 N bytes a step and
+        record: whether to keep what the backward of :func:`mamrl.ops.lstm.lstm_recorded` needs, 20 N bytes a step and
             float32 network.
 
     Returns:
         [states (n, T, M, K) int64, actions (n, T, M, K) int64, rewards (n, T, M, K)], then for each LSTM in turn its
-        outputs (T, M, K, A) and what :func:`mamrl.ops.lstm_recorded` calls saved, empty without ``record``.
+        outputs (T, M, K, A) and what :func:`mamrl.ops.lstm.lstm_recorded` calls saved, empty without ``record``.
 
     Raises:
         TypeError: a dtype is not as above.

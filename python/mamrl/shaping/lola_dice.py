@@ -8,22 +8,23 @@ meanwhile, which is what sets it apart from the chain of joint policies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from mamrl.estimators import inner_objective
-from mamrl.games.matrix import MatrixGame
-from mamrl.inner import policy_gradients
-from mamrl.meta import Chain, Sampler, joint_log_probs
+from mamrl.games.base import Game
+from mamrl.games.trajectories import Trajectories, play, random_keys
+from mamrl.meta.algorithm import Algorithm, Outcome, Problem, Simulations
+from mamrl.meta.chain import Chain, OwnGradient, Sampler, joint_log_probs
+from mamrl.meta.inner_step import policy_gradients
+from mamrl.meta.objectives import inner_objective
 from mamrl.policies import Policy
-from mamrl.rollouts import Trajectories, play, random_keys
 
 
 def lookahead_objective(
     chain: Chain,
-    game: MatrixGame,
+    game: Game,
     policies: Sequence[Policy],
     parameters: Sequence[Tensor],
     sampler: Sampler,
@@ -67,7 +68,7 @@ def lookahead_objective(
 
 def lola_dice_gradient(
     chain: Chain,
-    game: MatrixGame,
+    game: Game,
     policies: Sequence[Policy],
     parameters: Sequence[Tensor],
     sampler: Sampler,
@@ -80,9 +81,42 @@ def lola_dice_gradient(
     return gradient
 
 
+@dataclass(frozen=True)
+class LolaDice(Algorithm):
+    """LOLA-DiCE as an algorithm of the chain: every step of its agent, in training and in the chain, looks ahead."""
+
+    own_learning: bool = False
+    meta: bool = False
+
+    def num_samples(self, chain: Chain) -> int:
+        """See :meth:`mamrl.meta.algorithm.Algorithm.num_samples`: tau_0, and what follows each simulated step."""
+        return 1 + chain.lookahead
+
+    def objective(self, problem: Problem) -> Outcome:
+        """See :meth:`mamrl.meta.algorithm.Algorithm.objective`; rewards are those after each simulated step."""
+        objective, sampled = lookahead_objective(
+            problem.chain, problem.game, problem.policies, problem.parameters, problem.sampler
+        )
+        return Outcome(objective, torch.stack([trajectories.rewards[0].mean() for trajectories in sampled]))
+
+    def own_gradient(
+        self, chain: Chain, game: Game, policies: Sequence[Policy], simulations: Simulations
+    ) -> OwnGradient | None:
+        """See :meth:`mamrl.meta.algorithm.Algorithm.own_gradient`."""
+        count = self.num_samples(chain)
+
+        def look_ahead(position: int, rows: Sequence[Tensor]) -> Tensor:
+            return lola_dice_gradient(chain, game, policies, rows, simulations(position * count, count))
+
+        return look_ahead
+
+
+LOLA_DICE = LolaDice()
+
+
 def self_play(
     chain: Chain,
-    game: MatrixGame,
+    game: Game,
     policies: Sequence[Policy],
     parameters: Sequence[Tensor],
     *,

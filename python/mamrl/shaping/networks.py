@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mamrl import pair_layers
 from mamrl.games.differentiable import DifferentiableGame
 from mamrl.ops.pair_network import pair_network, pair_network_own_gradient
-from mamrl.pair_layers import NO_ACTIVATION, TANH, PairLayer, split_pair_weights
+from mamrl.ops.reference import pair_network as pair_layers
+from mamrl.ops.reference.pair_network import NO_ACTIVATION, TANH, PairLayer, split_pair_weights
 
 #: the signals that a network starts from
 POLICY, DISCOUNT = 0, 1
@@ -31,7 +31,7 @@ class PairNetwork(nn.Module):
     """Outputs for each player of a pair, from both players' policies and discounts.
 
     Args:
-        layers: See :class:`mamrl.pair_layers.PairLayer`; the last gives the outputs.
+        layers: See :class:`mamrl.ops.reference.pair_network.PairLayer`; the last gives the outputs.
         policy_size: Parameters of a policy.
         policy_scale: What policies are divided by before the first layer; None for logits, which pass the
             logistic function.

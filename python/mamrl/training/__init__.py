@@ -1,0 +1,8 @@
+"""Meta-training: the learner that steps, the loop around it, and the run folders that it leaves.
+
+May import from ``evaluation`` and everything before it.
+"""
+
+from mamrl.training.loop import train
+
+__all__ = ["train"]

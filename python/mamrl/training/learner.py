@@ -1,0 +1,238 @@
+"""The meta-agent that is trained: its parameters, its optimisers, and one meta-gradient step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mamrl import ops
+from mamrl.config import Experiment
+from mamrl.config.setting import Setting
+from mamrl.meta import Position, Problem
+from mamrl.meta.gradients import check_finite, clip_rows_by_norm, project_conflicting, scale_to_norm
+from mamrl.training.capture import Captured, can_record
+
+SMALLEST_RATE = 1e-30
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one meta-gradient step saw.
+
+    Attributes:
+        rewards: the meta-agent's mean reward a step at each position, (L + 1,); of LOLA-DiCE after each simulated
+            step of its peers.
+        gradient_norm: before clipping.
+        critic_loss: mean squared error of the value network; 0 without one.
+    """
+
+    rewards: list[float]
+    gradient_norm: float
+    critic_loss: float
+
+
+def why_not_captured(experiment: Experiment) -> str:
+    """What keeps an iteration from being recorded and replayed, as a sentence; empty where nothing does."""
+    if experiment.method.waits_for_its_device:
+        return experiment.method.waits_for_its_device
+    if experiment.pcgrad and experiment.chains > 1:
+        return "PCGrad projects the chains' gradients on the host, in an order that is drawn there"
+    return ""
+
+
+class Learner:
+    """A meta-agent in training.
+
+    An iteration has three parts. What is new in it is drawn on the host and put into tensors that stay where they are:
+    peers, random keys, learning rates. Then everything else is computed from tensors alone, so that a device that can
+    record it replays it. Last, its numbers are read, which is the one time that it waits.
+
+    Args:
+        setting: what is trained, and on which device.
+        seed: of everything random.
+        capture: record an iteration where device and experiment allow it.
+
+    Attributes:
+        parameters: phi_0^i, (P,).
+        own_lr: its inner learning rate by position, (L,).
+        value_parameters: the critic's, (P_v,); empty without one.
+    """
+
+    def __init__(self, setting: Setting, seed: int, *, capture: bool = True) -> None:
+        experiment = setting.experiment
+        self.setting, self.seed, self.iteration = setting, seed, 0
+        self.algorithm = experiment.method
+        self.chain = self.algorithm.trained_on(experiment)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.parameters = setting.policies[0].initial(self.generator)
+        if not self.parameters.any():
+            # a table starts near uniform, but not at a point of perfect symmetry
+            self.parameters += 0.1 * torch.randn(self.parameters.shape, generator=self.generator)
+        network = setting.value_network
+        value_parameters = network.initial(self.generator) if network else torch.zeros(0)
+        # drawn on the CPU, so that every device starts from the same numbers
+        self.parameters, self.value_parameters = self.parameters.to(setting.device), value_parameters.to(setting.device)
+        self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr, device=setting.device)
+        self.captured = capture and can_record(setting.device) and not why_not_captured(experiment)
+        self.optimizers = {
+            "actor": self._adam(self.parameters, experiment.actor_lr),
+            "own_lr": self._adam(self.own_lr, experiment.own_lr_lr),
+            "critic": self._adam(self.value_parameters, experiment.critic_lr),
+        }
+        population = setting.populations["train"].parameters
+        self._peers = [population.new_empty(experiment.chains, population.shape[1]) for _ in range(setting.num_peers)]
+        self._num_samples = self.algorithm.num_samples(self.chain)
+        self._keys = torch.empty(self._num_samples, experiment.chains, 2, dtype=torch.int64, device=setting.device)
+        self._advance = self._make_advance()
+
+    def _adam(self, tensor: Tensor, rate: float) -> torch.optim.Adam:
+        experiment = self.setting.experiment
+        options: dict[str, Any] = {"eps": experiment.adam_eps, "amsgrad": experiment.amsgrad}
+        optimizer = torch.optim.Adam([tensor], lr=rate, capturable=self.captured, **options)
+        if self.captured:
+            # a recorded step counts on the device, and reads its rate there
+            optimizer.param_groups[0]["lr"] = torch.full((), rate, device=tensor.device)
+        return optimizer
+
+    def _make_advance(self) -> Callable[[], Tensor]:
+        return Captured(self.compute, self.setting.device) if self.captured else self.compute
+
+    def step(self) -> StepRecord:
+        """One meta-gradient step on a batch of fresh chains.
+
+        Raises:
+            FloatingPointError: a gradient is NaN or infinite, and so are the parameters now.
+        """
+        *rewards, norm, critic_loss, critic_norm = self.advance().tolist()
+        check_finite(norm)
+        check_finite(critic_norm)
+        self.iteration += 1
+        return StepRecord(rewards, norm, critic_loss)
+
+    def advance(self) -> Tensor:
+        """What :meth:`step` does before it looks at numbers; returns what :meth:`compute` does."""
+        self.fill()
+        return self._advance()
+
+    def fill(self) -> None:
+        """Draws what is new in this iteration into the tensors that :meth:`compute` reads."""
+        experiment = self.setting.experiment
+        for peers in self._peers:
+            peers.copy_(self.setting.populations["train"].sample(experiment.chains, self.generator))
+        self._keys.copy_(self.setting.keys(self.seed, "train", self.iteration, experiment.chains, self._num_samples))
+        decay = 1 - self.iteration / experiment.iterations if experiment.lr_decay else 1.0
+        for name, optimizer in self.optimizers.items():
+            rate, group = decay * getattr(experiment, f"{name}_lr"), optimizer.param_groups[0]
+            if self.captured:
+                # a recorded step divides by its rate
+                group["lr"].fill_(max(rate, SMALLEST_RATE))
+            else:
+                group["lr"] = rate
+
+    def compute(self) -> Tensor:
+        """The iteration, from tensors to tensors: nothing here waits for the device (but for PCGrad and exact chains).
+
+        Returns:
+            The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, in a row.
+        """
+        experiment = self.setting.experiment
+        own = self.parameters.expand(experiment.chains, -1).clone().requires_grad_()
+        own_lr = self.own_lr.expand(experiment.chains, -1).clone().requires_grad_()
+        outcome = self.algorithm.objective(self._problem(own, own_lr))
+        objective, critic = outcome.objective, self.own_lr.new_zeros(2)
+        if outcome.positions:
+            objective = objective + self._entropy_bonus(outcome.positions[0])
+            critic = self._fit_critic(outcome.positions)
+        # of the leaves that a first-order step differentiates in, nobody asks
+        (-objective).sum().backward(inputs=[own, own_lr])
+        norm = self._ascend(own, own_lr)
+        return torch.cat([outcome.rewards, norm.unsqueeze(0), critic])
+
+    def _problem(self, own: Tensor, own_lr: Tensor) -> Problem:
+        setting = self.setting
+        has_critic = setting.value_network is not None
+        value_rows = self.value_parameters.expand(len(own), -1) if has_critic else None
+        sampler = setting.sampler(self._keys, value_rows)
+        return Problem(self.chain, setting.game, setting.policies, [own, *self._peers], own_lr, sampler, has_critic)
+
+    def _entropy_bonus(self, first: Position) -> Tensor | float:
+        """The weighted mean entropy over tau_0, (M,); 0 where it has no weight."""
+        weight, played = self.setting.experiment.entropy_weight, first.trajectories
+        if not weight:
+            return 0.0
+        policy = self.setting.policies[0]
+        entropies = policy.entropies(first.parameters[0], played.states[0], played.recorded_of(0))
+        return weight * entropies.mean((0, 2))
+
+    def _fit_critic(self, positions: Sequence[Position]) -> Tensor:
+        """One gradient step of the value network towards the discounted returns of every position.
+
+        Returns:
+            (2,), the loss and the gradient's norm; zeros without a value network.
+        """
+        network, experiment = self.setting.value_network, self.setting.experiment
+        if network is None:
+            return self.own_lr.new_zeros(2)
+        leaf = self.value_parameters.clone().requires_grad_()
+        rows = leaf.expand(experiment.chains, -1)
+        loss = leaf.new_zeros(())
+        for position in positions:
+            trajectories = position.trajectories
+            returns = ops.discounted_returns(trajectories.rewards[0], experiment.discount)
+            values = network.outputs(rows, trajectories.states[0], trajectories.values_recorded).squeeze(-1)
+            loss = loss + (values - returns).square().mean() / len(positions)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        norm = scale_to_norm([gradient], experiment.grad_clip)
+        self._apply("critic", self.value_parameters, gradient)
+        return torch.stack([loss.detach(), norm])
+
+    def _ascend(self, own: Tensor, own_lr: Tensor) -> Tensor:
+        """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""
+        experiment, chains = self.setting.experiment, own.shape[0]
+        assert own.grad is not None
+        lr_gradient = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
+        both = torch.cat([own.grad, lr_gradient], dim=1)
+        both = clip_rows_by_norm(both, experiment.chain_grad_clip)
+        projected = experiment.pcgrad and chains > 1
+        combined = project_conflicting(both, self.generator) if projected else both.mean(0)
+        gradients = list(combined.split([own.shape[1], own_lr.shape[1]]))
+        norm = scale_to_norm(gradients, experiment.grad_clip)
+        self._apply("actor", self.parameters, gradients[0])
+        if experiment.learn_own_lr and self.algorithm.own_learning:
+            self._apply("own_lr", self.own_lr, gradients[1])
+        return norm
+
+    def _apply(self, name: str, tensor: Tensor, gradient: Tensor) -> None:
+        tensor.grad = gradient
+        self.optimizers[name].step()
+        tensor.grad = None
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "parameters": self.parameters.clone(),
+            "own_lr": self.own_lr.clone(),
+            "value_parameters": self.value_parameters.clone(),
+            "generator": self.generator.get_state(),
+            "iteration": self.iteration,
+            "seed": self.seed,
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues where :meth:`state` was taken, bit for bit."""
+        self.parameters.copy_(state["parameters"])
+        self.own_lr.copy_(state["own_lr"])
+        self.value_parameters.copy_(state["value_parameters"])
+        self.generator.set_state(state["generator"])
+        self.iteration, self.seed = state["iteration"], state["seed"]
+        for name, optimizer in self.optimizers.items():
+            # only what it remembers: how it steps is this device's business
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state["optimizers"][name]["state"], "param_groups": groups})
+        # a recording reads the tensors that an optimiser had before
+        self._advance = self._make_advance()

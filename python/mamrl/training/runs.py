@@ -1,0 +1,159 @@
+"""Run folders: what a training leaves on disk, and the trained agent read back from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mamrl import checkpoint
+from mamrl.config import Experiment
+from mamrl.config.setting import Setting, build
+from mamrl.evaluation import MetaTest, adapt_to_population
+
+EXPERIMENT, LOG, LAST, BEST = "experiment.json", "log.jsonl", "last.pt", "best.pt"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained meta-agent.
+
+    Attributes:
+        setting: its experiment's parts.
+        seed: of the training.
+        parameters: phi_0^i, (P,).
+        own_lr: its inner learning rate by position, (L,).
+        iteration: meta-gradient steps taken.
+        validation_auc: on the validation personas; None before the first validation.
+        path: the run folder, or None for a run that was kept in memory.
+    """
+
+    setting: Setting
+    seed: int
+    parameters: Tensor
+    own_lr: Tensor
+    iteration: int
+    validation_auc: float | None = None
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For legends: the algorithm, and the folder if there is one."""
+        algorithm = self.setting.experiment.algorithm
+        return f"{algorithm} ({self.path.name})" if self.path else algorithm
+
+    def test(self, split: str = "test", seed: int = 0, repeats: int = 5) -> MetaTest:
+        """The papers' meta-test, see :func:`mamrl.evaluation.meta_test.adapt_to_population`."""
+        return adapt_to_population(self.setting, self.parameters, self.own_lr, split, seed, repeats)
+
+
+def meta_test(run: Run | str | Path, split: str = "test", seed: int = 0, repeats: int = 5) -> MetaTest:
+    """The papers' meta-test of a trained run, or of a run folder.
+
+    Args:
+        run: what :func:`mamrl.training.loop.train` returned, or the folder it wrote.
+        split: "test" or "validation", which personas.
+        seed: of the sampled trajectories.
+        repeats: how often each chain is played afresh.
+
+    Returns:
+        What the test measured; ``table()``, ``rows()`` and ``csv()`` print it.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: its checkpoint is damaged.
+    """
+    trained = run if isinstance(run, Run) else load_run(run)
+    return trained.test(split, seed, repeats)
+
+
+def create_folder(path: Path, experiment: Experiment, seed: int) -> None:
+    """Makes a new run folder.
+
+    Raises:
+        FileExistsError: the folder holds a run already.
+        OSError: it cannot be written.
+    """
+    if (path / EXPERIMENT).exists():
+        raise FileExistsError(f"{path} already holds a run; continue it with --resume or choose another folder")
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file, expected a folder")
+    path.mkdir(parents=True, exist_ok=True)
+    record = {"seed": seed, "experiment": experiment.to_dict()}
+    checkpoint.write_text(path / EXPERIMENT, json.dumps(record, indent=2) + "\n")
+
+
+def read_experiment(path: Path) -> tuple[Experiment, int]:
+    """The experiment and the seed of a run folder.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: its experiment file is damaged.
+    """
+    file = path / EXPERIMENT
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} holds no run: there is no {EXPERIMENT}")
+    try:
+        record = json.loads(file.read_text())
+        return Experiment.from_dict(record["experiment"]), int(record["seed"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} is damaged ({error})") from None
+
+
+def load_run(path: str | Path, which: str = "best", setting: Setting | None = None) -> Run:
+    """Reads a trained agent back.
+
+    Args:
+        path: a run folder.
+        which: "best" on the validation personas (the last one, where no validation happened), or "last".
+        setting: of a run that was trained with a game, policies or populations of your own.
+
+    Returns:
+        The run, ready for :meth:`Run.test`.
+
+    Raises:
+        FileNotFoundError: no run, or no checkpoint yet.
+        ValueError: a damaged or foreign checkpoint, or one that does not fit the run's experiment.
+    """
+    folder = Path(path)
+    experiment, seed = read_experiment(folder)
+    file = folder / (BEST if which == "best" and (folder / BEST).is_file() else LAST)
+    state = checkpoint.load(file)
+    setting = setting or build(experiment)
+    _check_fit(file, setting, state)
+    return Run(
+        setting,
+        seed,
+        state["parameters"],
+        state["own_lr"],
+        state["iteration"],
+        state["validation_auc"],
+        folder,
+    )
+
+
+def learning_curve(run: Run) -> list[tuple[int, float]]:
+    """(iteration, validation AUC) of every validation that the run's log holds.
+
+    Raises:
+        ValueError: the run has no folder, or never came to a validation.
+    """
+    file = None if run.path is None else run.path / LOG
+    lines = file.read_text().splitlines() if file is not None and file.is_file() else []
+    records = [json.loads(line) for line in lines]
+    curve = [(record["iteration"], record["validation_auc"]) for record in records if "validation_auc" in record]
+    if not curve:
+        raise ValueError(f"{run.name} has no validations in its log")
+    return curve
+
+
+def _check_fit(file: Path, setting: Setting, state: Mapping[str, Any]) -> None:
+    expected = (setting.policies[0].num_parameters,)
+    found = state.get("parameters")
+    if not isinstance(found, Tensor) or tuple(found.shape) != expected:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else None
+        raise ValueError(f"{file} does not fit its experiment: parameters have shape {shape}, expected {expected}")
