@@ -19,6 +19,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace mamrl::direct {
 
@@ -71,6 +72,17 @@ inline bool read(PyObject* object, bool, std::optional<std::string>& value) {
   const char* text = PyUnicode_CheckExact(object) ? PyUnicode_AsUTF8AndSize(object, &size) : nullptr;
   if (text) value.emplace(text, size);
   return text;
+}
+
+inline bool read(PyObject* object, bool, std::optional<std::vector<int64_t>>& value) {
+  if (!PyList_CheckExact(object)) return false;
+  value.emplace();
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) {
+    std::optional<int64_t> item;
+    if (!read(PyList_GET_ITEM(object, i), false, item)) return false;
+    value->push_back(*item);
+  }
+  return true;
 }
 
 template <class... Tensors>

@@ -87,6 +87,14 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "Tensor(b!) states, Tensor(c!) final_states, Tensor(d!) rewards, Tensor(e!) truncations, "
       "Tensor(f!) elapsed_after, Tensor(g!) seen) -> ()");
 
+  // ---- the coin game: E at once, given actions; what is random is drawn by seeds (E) and clocks (E) ----
+  // rules: the fields of CoinRules (common/coin_game.h); observations as bytes (2, T, E, 4) or planes (2, T, E, 4, H,
+  // W)
+  m.def(
+      "coin_game_steps(int[] rules, Tensor state, Tensor actions, Tensor elapsed, Tensor seeds, Tensor clocks, "
+      "int episode_length, str autoreset, Tensor(a!) observations, Tensor(b!) final_observations, Tensor(c!) rewards, "
+      "Tensor(d!) truncations, Tensor(e!) state_after, Tensor(f!) elapsed_after, Tensor(g!) clocks_after) -> ()");
+
   // ---- differentiable games: values (2, B) and their Jacobian (2, 2, B, 5); quantile loss ----
   m.def(
       "iterated_2x2(Tensor logits_1, Tensor logits_2, Tensor payoffs, float discount) "

@@ -8,6 +8,13 @@
 
 namespace mamrl {
 
+// What `elapsed` may be before the steps: a waiting episode stands at its length, others below it.
+inline int64_t most_elapsed_before(int64_t horizon, int64_t length, Autoreset autoreset) {
+  if (length == 0) return INT32_MAX;
+  if (autoreset == Autoreset::kDisabled) return length - horizon;
+  return autoreset == Autoreset::kSameStep ? length - 1 : length;
+}
+
 // T steps of every environment; actions, states and rewards (n, T, E).
 template <class T, class Index>
 struct GameColumns {
@@ -23,12 +30,7 @@ struct GameColumns {
   int32_t length;     // 0: episodes do not end
   Autoreset autoreset;
 
-  // what `elapsed` may be before the steps: a waiting episode stands at its length, others below it
-  int64_t most_elapsed() const {
-    if (length == 0) return INT32_MAX;
-    if (autoreset == Autoreset::kDisabled) return length - horizon;
-    return autoreset == Autoreset::kSameStep ? length - 1 : length;
-  }
+  int64_t most_elapsed() const { return most_elapsed_before(horizon, length, autoreset); }
 };
 
 // One player's actions, drawn from probabilities (R, S, A) at rows and states (E).

@@ -4,6 +4,7 @@
 
 #include "common/columns.h"
 #include "common/rollout_kernels.h"
+#include "cpu/coin_game_kernels.h"
 #include "cpu/lstm_parts.h"
 #include "cpu/matrix_game_kernels.h"
 #include "cpu/pair_kernels.h"
@@ -40,6 +41,9 @@ struct SimdKernels {
   bool (*game_steps)(const GameColumns<T, int64_t>&, int64_t begin, int64_t end);
   bool (*tabular_actions_small)(const TabularColumns<T, uint8_t>&, int64_t begin, int64_t end);
   bool (*tabular_actions)(const TabularColumns<T, int64_t>&, int64_t begin, int64_t end);
+  // the same for either T
+  bool (*coin_steps_small)(const CoinColumns<uint8_t>&, int64_t begin, int64_t end);
+  bool (*coin_steps)(const CoinColumns<int64_t>&, int64_t begin, int64_t end);
 };
 
 // of the level in use: the highest that this CPU has, unless MAMRL_SIMD or _set_simd_level chose another

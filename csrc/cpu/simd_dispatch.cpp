@@ -53,6 +53,8 @@
   bool game_steps(const GameColumns<T, Index>&, int64_t, int64_t);                       \
   template <class T, class Index>                                                        \
   bool tabular_actions(const TabularColumns<T, Index>&, int64_t, int64_t);               \
+  template <class Index>                                                                 \
+  bool coin_game_steps(const CoinColumns<Index>&, int64_t, int64_t);                     \
   template <class T>                                                                     \
   constexpr SimdKernels<T> kernels = {lstm_forward_scratch<T>,                           \
                                       lstm_forward<T>,                                   \
@@ -76,7 +78,9 @@
                                       game_steps<T, uint8_t>,                            \
                                       game_steps<T, int64_t>,                            \
                                       tabular_actions<T, uint8_t>,                       \
-                                      tabular_actions<T, int64_t>};                      \
+                                      tabular_actions<T, int64_t>,                       \
+                                      coin_game_steps<uint8_t>,                          \
+                                      coin_game_steps<int64_t>};                         \
   }
 
 MAMRL_DECLARE_LEVEL(baseline)

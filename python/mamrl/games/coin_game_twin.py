@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mamrl.games.coin_game import CoinGame, moved
+from mamrl.ops.coin_game import CoinGameSteps
 from mamrl.reference import philox
 
-OBSERVATIONS = ("planes", "positions")
 START_TICKS = 4
 _WORD = 0xFFFFFFFF
 _STEP, _START = 0, 1
@@ -33,28 +33,6 @@ class Outcome(NamedTuple):
     players: Tensor
     takers: Tensor
     rewards: Tensor
-
-
-class CoinGameSteps(NamedTuple):
-    """What T steps of E environments give; a state is as :mod:`mamrl.games.coin_game` tells.
-
-    Attributes:
-        observations: (2, T, E, 4) uint8 positions, or (2, T, E, 4, H, W) planes, after each step.
-        final_observations: the same before "same-step" starts a new episode; empty in other modes.
-        rewards: (2, T, E) float32.
-        truncations: (T, E) bool.
-        state: (E, 4) uint8.
-        elapsed: (E,) int32.
-        clocks: (E,) int64.
-    """
-
-    observations: Tensor
-    final_observations: Tensor
-    rewards: Tensor
-    truncations: Tensor
-    state: Tensor
-    elapsed: Tensor
-    clocks: Tensor
 
 
 def outcome(game: CoinGame, state: Tensor, actions: Tensor) -> Outcome:

@@ -5,6 +5,7 @@ torch in :mod:`mamrl.ops.reference`.
 """
 
 from mamrl.ops.baseline import linear_baseline
+from mamrl.ops.coin_game import CoinGameSteps, coin_game_steps
 from mamrl.ops.dice import dice_derivatives, dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
@@ -15,7 +16,9 @@ from mamrl.ops.rollout import matrix_game_rollout
 from mamrl.ops.table import table_accumulate, table_lookup
 
 __all__ = [
+    "CoinGameSteps",
     "GameSteps",
+    "coin_game_steps",
     "dice_derivatives",
     "dice_objective",
     "discounted_returns",
