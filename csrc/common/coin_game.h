@@ -57,12 +57,14 @@ MAMRL_FN int32_t coin_cell(int32_t first, int32_t second, int32_t cells, uint32_
   return cell + (apart & (cell >= high));
 }
 
-// What is random in an environment: counted by its clock, and by what the draw is for.
+// What is random in an environment: counted by its clock, and by what the draw is for. The last word of the counter
+// keeps these draws apart from those of the players' actions (action_words).
 enum class CoinDraw : uint32_t { kStep, kStart };
+constexpr uint32_t kCoinDraws = 0xC0140A3Eu;
 
 MAMRL_FN PhiloxWords coin_words(int64_t seed, int64_t time, CoinDraw purpose) {
   const PhiloxWords counter = {
-      {static_cast<uint32_t>(time), static_cast<uint32_t>(time >> 32), static_cast<uint32_t>(purpose), 0}};
+      {static_cast<uint32_t>(time), static_cast<uint32_t>(time >> 32), static_cast<uint32_t>(purpose), kCoinDraws}};
   return philox(counter, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 

@@ -203,8 +203,11 @@ MAMRL_FN void turn_episodes(const CoinColumns<Index>& op, int64_t begin, int64_t
     const bool waited = elapsed == op.length + 1, ended = elapsed == op.length;
     if (waited || (ended && !op.rules.pays_last)) block.reward[0][i] = block.reward[1][i] = 0;
     if (!waited && !(ended && op.autoreset == Autoreset::kSameStep)) continue;
-    put(block, op.rules, i, coin_start(op.rules, op.seeds[begin + i], op.clocks[begin + i]));
-    op.clocks[begin + i] += kStartTicks;
+    // one that waited has played no step
+    int64_t& clock = op.clocks[begin + i];
+    clock -= waited;
+    put(block, op.rules, i, coin_start(op.rules, op.seeds[begin + i], clock));
+    clock += kStartTicks;
     elapsed = 0;
   }
 }
@@ -212,13 +215,16 @@ MAMRL_FN void turn_episodes(const CoinColumns<Index>& op, int64_t begin, int64_t
 template <int kCoins, bool kFree, class Index>
 MAMRL_FN bool play(const CoinColumns<Index>& op, int64_t begin, int64_t count, CoinBlock& block) {
   const int64_t* clocks = op.clocks + begin;
-  int64_t differ = 0;
-  for (int64_t i = 0; i < count; ++i) differ |= (clocks[i] ^ clocks[0]) & (kPeriod<kCoins> - 1);
-  // whether the words at hand are of counters that some clocks have left: an episode's start takes a period or two
+  // whether the words at hand are of counters that some clocks have left, an episode having begun
   bool stale = true;
+  int64_t differ = 0;
   for (int64_t t = 0; t < op.horizon; ++t) {
     const int64_t row = t * op.columns + begin;
     if (!read_actions(op, row, count, block)) return false;
+    if (stale) {
+      differ = 0;
+      for (int64_t i = 0; i < count; ++i) differ |= (clocks[i] ^ clocks[0]) & (kPeriod<kCoins> - 1);
+    }
     const int64_t phase = differ ? 0 : clocks[0] & (kPeriod<kCoins> - 1);
     if (differ) {
       draw_own_words<kCoins>(op, begin, count, block);

@@ -11,9 +11,11 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from mamrl.envs.batched import BatchedMatrixGame, GameStep, batched
+from mamrl.envs.coin_game import BatchedCoinGame
 from mamrl.envs.learning import LearningOpponent
 
 if TYPE_CHECKING:
+    from mamrl.envs.coin_game_gym import CoinGameVectorEnv
     from mamrl.envs.half_cheetah import HalfCheetahVectorEnv
     from mamrl.envs.matrix_game import MatrixGameVectorEnv
     from mamrl.envs.parallel_env import parallel
@@ -25,13 +27,16 @@ if importlib.util.find_spec("gymnasium") is not None:
 
 # these need Gymnasium or PettingZoo, and are loaded when asked for
 _OPTIONAL = {
+    "CoinGameVectorEnv": "coin_game_gym",
     "HalfCheetahVectorEnv": "half_cheetah",
     "MatrixGameVectorEnv": "matrix_game",
     "parallel": "parallel_env",
 }
 
 __all__ = [
+    "BatchedCoinGame",
     "BatchedMatrixGame",
+    "CoinGameVectorEnv",
     "GameStep",
     "HalfCheetahVectorEnv",
     "LearningOpponent",

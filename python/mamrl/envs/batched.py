@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -11,12 +11,17 @@ from torch import Tensor
 
 from mamrl import ops
 from mamrl.errors import choose
+from mamrl.games.coin_game import CoinGame
 from mamrl.games.half_cheetah import AUTORESETS, BACKENDS, HalfCheetah
 from mamrl.games.matrix import GAMES, MatrixGame
+
+if TYPE_CHECKING:
+    from mamrl.envs.coin_game import BatchedCoinGame
 
 Array: TypeAlias = Any  # np.ndarray or torch.Tensor, by the environments' backend
 
 HALF_CHEETAH = "half-cheetah"
+COIN_GAME = "coin-game"
 OBSERVATIONS = ("state", "one-hot")
 _INDEX_DTYPES = {"int64": torch.int64, "uint8": torch.uint8}
 
@@ -39,22 +44,30 @@ class GameStep(NamedTuple):
     info: dict[str, Array]
 
 
-def batched(game: str | MatrixGame | Array, num_envs: int, **settings: Any) -> BatchedMatrixGame | HalfCheetah:
+def batched(
+    game: str | MatrixGame | CoinGame | Array, num_envs: int, **settings: Any
+) -> BatchedMatrixGame | BatchedCoinGame | HalfCheetah:
     """``num_envs`` environments of one game that step together, all agents at once.
 
     Args:
-        game: a name of ``mamrl.games.GAMES``, "half-cheetah", a :class:`mamrl.games.MatrixGame`, or payoffs of shape
-            (n, A_1, ..., A_n).
+        game: a name of ``mamrl.games.GAMES``, "half-cheetah", "coin-game", a :class:`mamrl.games.MatrixGame`, a
+            :class:`mamrl.games.coin_game.CoinGame`, or payoffs of shape (n, A_1, ..., A_n).
         num_envs: E, at least 1.
-        **settings: of :class:`BatchedMatrixGame`, or of :class:`mamrl.games.half_cheetah.HalfCheetah`.
+        **settings: of :class:`BatchedMatrixGame`, of :class:`mamrl.envs.coin_game.BatchedCoinGame`, or of
+            :class:`mamrl.games.half_cheetah.HalfCheetah`.
 
     Raises:
         TypeError: an unknown setting, or payoffs that are not numbers.
         ValueError: an unknown name, payoffs of a wrong shape, or a setting out of range.
         ImportError: "half-cheetah" without MuJoCo; the message says what to install.
     """
-    if isinstance(game, str) and choose("game", game, (*GAMES, HALF_CHEETAH)) == HALF_CHEETAH:
+    name = choose("game", game, (*GAMES, HALF_CHEETAH, COIN_GAME)) if isinstance(game, str) else None
+    if name == HALF_CHEETAH:
         return HalfCheetah(num_envs, **settings)
+    if name == COIN_GAME or isinstance(game, CoinGame):
+        from mamrl.envs.coin_game import BatchedCoinGame
+
+        return BatchedCoinGame(num_envs, **settings if name else {"variant": game, **settings})
     return BatchedMatrixGame(game, num_envs, **settings)
 
 

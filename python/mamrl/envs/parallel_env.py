@@ -9,6 +9,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from mamrl.envs.batched import BatchedMatrixGame, batched
+from mamrl.envs.coin_game import BatchedCoinGame
 from mamrl.games.factorization import NUM_OBSERVATIONS
 from mamrl.games.half_cheetah import HalfCheetah
 from mamrl.games.matrix import MatrixGame
@@ -20,9 +21,10 @@ def parallel(game: str | MatrixGame | Any, **settings: Any) -> ParallelEnv:
     """One environment of a game as a PettingZoo ``ParallelEnv`` with agents "player_0", "player_1", ...
 
     Args:
-        game: as :func:`mamrl.envs.batched` takes it: a name, a game, payoffs, or "half-cheetah".
-        **settings: of a matrix game ``episode_length`` and ``observation`` ("state" or "one-hot"); of HalfCheetah all
-            that :class:`mamrl.games.half_cheetah.HalfCheetah` takes for one environment, such as ``factorization``.
+        game: as :func:`mamrl.envs.batched` takes it: a name, a game, payoffs, "half-cheetah" or "coin-game".
+        **settings: of a matrix game ``episode_length`` and ``observation`` ("state" or "one-hot"); of HalfCheetah and
+            the coin game all that :class:`mamrl.games.half_cheetah.HalfCheetah` and
+            :class:`mamrl.envs.coin_game.BatchedCoinGame` take for one environment, such as ``factorization``.
 
     Raises:
         TypeError: an unknown setting, or one that a single environment settles itself.
@@ -35,13 +37,17 @@ def parallel(game: str | MatrixGame | Any, **settings: Any) -> ParallelEnv:
     batch = batched(game, 1, autoreset="disabled", backend="numpy", **settings)
     if isinstance(batch, HalfCheetah):
         return HalfCheetahParallelEnv(batch)
+    if isinstance(batch, BatchedCoinGame):
+        from mamrl.envs.coin_game_parallel import CoinGameParallelEnv
+
+        return CoinGameParallelEnv(batch)
     return MatrixGameParallelEnv(batch)
 
 
 class _OneOfABatch(ParallelEnv):
     """What both have in common: agents that come and go together, and their spaces."""
 
-    def __init__(self, name: str, batch: BatchedMatrixGame | HalfCheetah) -> None:
+    def __init__(self, name: str, batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah) -> None:
         self.metadata = {"name": name, "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self.possible_agents = [f"player_{i}" for i in range(batch.num_agents)]

@@ -31,3 +31,8 @@ def register() -> None:
         entry_point="mamrl.envs.half_cheetah:make_single",
         vector_entry_point="mamrl.envs.half_cheetah:HalfCheetahVectorEnv",
     )
+    gymnasium.register(
+        "mamrl/CoinGame-v0",
+        entry_point="mamrl.envs.coin_game_gym:make_single",
+        vector_entry_point="mamrl.envs.coin_game_gym:CoinGameVectorEnv",
+    )

@@ -19,6 +19,8 @@ from mamrl.reference import philox
 START_TICKS = 4
 _WORD = 0xFFFFFFFF
 _STEP, _START = 0, 1
+# keeps these draws apart from those of reference.uniforms
+_DRAWS = 0xC0140A3E
 
 
 class Outcome(NamedTuple):
@@ -100,7 +102,8 @@ def start_state(game: CoinGame, seeds: Tensor, clocks: Tensor) -> Tensor:
 
 
 def _words(seeds: Tensor, times: Tensor, purpose: int) -> list[Tensor]:
-    counter = [times & _WORD, (times >> 32) & _WORD, torch.full_like(times, purpose), torch.zeros_like(times)]
+    counter = [times & _WORD, (times >> 32) & _WORD, torch.full_like(times, purpose)]
+    counter.append(torch.full_like(times, _DRAWS))
     return philox(counter, [seeds & _WORD, (seeds >> 32) & _WORD])
 
 
@@ -154,7 +157,8 @@ def coin_game_steps(
         waiting = elapsed == episode_length if episode_length else torch.zeros_like(elapsed, dtype=torch.bool)
         after = outcome(game, now, joint.T)
         played = replaced(game, now, after, coin_cells(game, after.players, step_words(game, seeds, clocks)))
-        elapsed, clocks = elapsed + 1, clocks + 1
+        # where an episode was waiting to start, no step is played
+        elapsed, clocks = elapsed + 1, clocks + ~waiting
         ended = elapsed == episode_length if episode_length else torch.zeros_like(waiting)
         paid = ~waiting if game.pays_last else ~(waiting | ended)
         final = played

@@ -96,7 +96,7 @@ def coin_game_steps(
 
     States, actions and what the players see are those of :mod:`mamrl.games.coin_game`. An environment draws by Philox
     (Salmon et al. 2011) keyed by its seed and counted by its clock, and depends on nothing else: not on the batch it is
-    in, nor on the number of threads. A step takes one tick of the clock; the start of an episode four more.
+    in, nor on the number of threads. A step takes one tick of the clock, the start of an episode four.
 
     An episode is truncated after ``episode_length`` steps. What then happens is ``autoreset``: "next-step", the next
     step ignores its actions, starts an episode and pays 0; "same-step", the step that ends an episode shows the start
