@@ -53,6 +53,8 @@ TARGETS = {
     "rollout LSTM(64) actor, critic, K=4096 H=150": Target(0.31, 3.4, "eager"),
     "IPD, 150 steps a call, 1024 environments": Target(1024 * 150 / 1.2e9),
     "IPD, one step a call, 16384 environments": Target(16384 / 300e6),
+    "coin game, positions, 50 steps of 512": Target(512 * 50 / 100e6, 50, "eager"),
+    "coin game, planes, 50 steps of 512": Target(ratio=0.5, rival="zeros"),
     "meta-iteration IPD K=64 H=150 L=7": Target(0.30, 4.5, "expert_pytorch"),
 }
 

@@ -1,0 +1,60 @@
+"""The coin game as an expert writes it in eager torch: one step of all environments, a dozen small operations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class EagerCoinGame:
+    """LOQA's rules on a square grid: one coin, both are paid, a new coin off both players, own view first.
+
+    Args:
+        num_envs: E.
+        grid: the side.
+        planes: whether a step makes planes (2, E, 4, grid, grid), or gives positions (2, E, 4).
+    """
+
+    def __init__(self, num_envs: int, grid: int, planes: bool) -> None:
+        self.grid, self.planes = grid, planes
+        self.moves = torch.tensor([[0, -1], [0, 1], [-1, 0], [1, 0]])
+        self.players = torch.randint(grid, (2, num_envs, 2))
+        self.coin = self.new_coins(torch.rand(num_envs))
+        self.owner = torch.randint(2, (num_envs,))
+
+    def cells(self) -> Tensor:
+        return self.players[..., 0] * self.grid + self.players[..., 1]
+
+    def new_coins(self, uniform: Tensor) -> Tensor:
+        """Of the cells without players, by uniform numbers (E,) in [0, 1)."""
+        first, second = self.cells()
+        low, high = torch.minimum(first, second), torch.maximum(first, second)
+        apart = (low != high).long()
+        coin = (uniform * (self.grid**2 - 1 - apart)).long()
+        coin = coin + (coin >= low)
+        return coin + apart * (coin >= high)
+
+    def step(self, actions: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """actions (2, E) int64 -> observations and rewards (2, E)."""
+        self.players = (self.players + self.moves[actions]) % self.grid
+        takes = self.cells() == self.coin
+        first, second = takes.float()
+        theirs = self.owner.float()
+        rewards = torch.stack([first - 2 * second * (1 - theirs), second - 2 * first * theirs])
+        taken = takes.any(0)
+        uniform = torch.rand(len(self.coin)) if uniform is None else uniform
+        self.coin = torch.where(taken, self.new_coins(uniform), self.coin)
+        self.owner = self.owner ^ taken.long()
+        return self.observe(), rewards
+
+    def observe(self) -> Tensor:
+        cells, envs = self.cells(), len(self.coin)
+        if not self.planes:
+            first = torch.stack([cells[0], cells[1], self.coin, self.owner], -1)
+            return torch.stack([first, torch.stack([cells[1], cells[0], self.coin, 1 - self.owner], -1)])
+        planes = torch.zeros(2, envs, 4, self.grid**2)
+        planes[:, :, 0].scatter_(-1, cells.unsqueeze(-1), 1)
+        planes[:, :, 1].scatter_(-1, cells.flip(0).unsqueeze(-1), 1)
+        owner = torch.stack([self.owner, 1 - self.owner])
+        planes.flatten(2).scatter_(-1, ((2 + owner) * self.grid**2 + self.coin).unsqueeze(-1), 1)
+        return planes.unflatten(-1, (self.grid, self.grid))
