@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+# JAX would else take every core
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
 from typing import Any
 
 import pytest
 import torch
 
-from bench.rivals.coin_game import EagerCoinGame
+from bench.rivals.coin_game import EagerCoinGame, jaxmarl_episode
 from mamrl.envs import batched
 from mamrl.games.coin_game import coin_game
 from mamrl.games.coin_game_twin import observe, outcome, replaced
@@ -79,6 +84,15 @@ def test_rival_zeros(benchmark, threads, settings):
 def test_rival_eager(benchmark, threads, settings):
     game = EagerCoinGame(ENVS, settings.get("grid", 3), settings["observation"] == "planes")
     benchmark(a_call_a_step, game.step, steps_of(settings, torch.int64)[1])
+
+
+@CASES
+def test_rival_jaxmarl(benchmark, threads, settings):
+    """Its planes are bytes, of 3 x 3, and its rules have two coins."""
+    pytest.importorskip("jaxmarl")
+    if settings != {"observation": "planes"}:
+        pytest.skip("JaxMARL's coin game has planes of 3 x 3 alone")
+    benchmark(jaxmarl_episode(steps_of({**settings, "variant": "jaxmarl"}, torch.int64)[1].numpy()))
 
 
 @pytest.mark.parametrize("planes", [False, True])
