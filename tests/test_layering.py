@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mamrl._moved import MOVED
+
 PACKAGE = Path(__file__).parents[1] / "python" / "mamrl"
 # the floors of the house, from the ground up: a package imports from those below, and from itself
 LAYERS = [
@@ -59,6 +61,7 @@ def imported(path: Path):
 def test_module_imports_only_from_what_stands_before_it(path, top):
     assert top in ORDER, f"{top} has no place in the order of layers"
     for name in imported(path):
+        assert f"mamrl.{name}" not in MOVED, f"{path.name} imports mamrl.{name} by its old name"
         if name not in ORDER:  # a constant of the package, such as __version__
             continue
         assert name == top or ORDER[name] < ORDER[top] or top in LAYERS[0], f"{path.name} ({top}) imports {name}"

@@ -9,7 +9,7 @@ from mamrl import ops
 from mamrl.games import coin_game_twin as twin
 from mamrl.games.coin_game import VARIANTS, CoinGame, coin_game
 from mamrl.games.coin_game_exact import coin_game_values
-from mamrl.reference import AUTORESETS
+from mamrl.ops.reference import AUTORESETS
 
 STEPS = torch.ops.mamrl.coin_game_steps.default
 VIEWS = [("positions", torch.uint8), ("planes", torch.float32), ("planes", torch.uint8)]

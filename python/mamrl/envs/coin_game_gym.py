@@ -11,11 +11,11 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from mamrl import reference
 from mamrl.envs.coin_game import BatchedCoinGame
 from mamrl.envs.vector import AUTORESET_NAMES, BatchVectorEnv, SingleEnv, autoreset_mode_of
 from mamrl.errors import choose
 from mamrl.games.coin_game import PLAYERS, move_weights
+from mamrl.ops import reference
 
 
 class CoinGameVectorEnv(BatchVectorEnv):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mamrl.games.coin_game import CoinGame, moved
 from mamrl.ops.coin_game import CoinGameSteps
-from mamrl.reference import philox
+from mamrl.ops.reference import philox
 
 START_TICKS = 4
 _WORD = 0xFFFFFFFF

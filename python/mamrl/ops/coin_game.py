@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mamrl.errors import choose
 from mamrl.ops._call import bind
-from mamrl.reference import AUTORESETS
+from mamrl.ops.reference import AUTORESETS
 
 _steps = bind("coin_game_steps")
 
