@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mamrl.meta.gradients import clip_by_norm, clip_rows_by_norm, project_conflicting
+from mamrl.meta.gradients import clip_by_norm, clip_rows_by_norm, drop_overflowing, project_conflicting
 
 
 def generator():
@@ -49,3 +49,17 @@ def test_clipping_bounds_the_joint_norm_and_returns_what_it_was():
     assert clip_by_norm(gradients, 0) == pytest.approx(1)
     with pytest.raises(FloatingPointError, match="NaN or infinite"):
         clip_by_norm([torch.tensor([float("nan")])], 1.0)
+
+
+def test_a_chain_that_overflows_is_dropped():
+    rows = torch.tensor([[1.0, 2.0], [float("inf"), 0.0], [3.0, 4.0], [float("nan"), 1.0], [3e38, 3e38]])
+    kept, dropped = drop_overflowing(rows)
+    assert int(dropped) == 3
+    assert kept.tolist() == [[1.0, 2.0], [0.0, 0.0], [3.0, 4.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_finite_chains_keep_their_bits():
+    rows = torch.randn(7, 11, generator=torch.Generator().manual_seed(0))
+    kept, dropped = drop_overflowing(rows)
+    assert int(dropped) == 0
+    assert torch.equal(kept, rows)

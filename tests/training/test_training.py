@@ -11,7 +11,9 @@ import torch
 import mamrl
 from mamrl import checkpoint
 from mamrl.config import Experiment
+from mamrl.config.setting import build
 from mamrl.training import train
+from mamrl.training.learner import Learner
 from mamrl.training.runs import BEST, EXPERIMENT, LAST, LOG, load_run
 
 TINY = Experiment(
@@ -178,3 +180,29 @@ def test_divergence_stops_with_what_happened_and_keeps_the_last_checkpoint(tmp_p
     folder = tmp_path / "run"
     with pytest.raises(FloatingPointError, match="meta-gradient is NaN or infinite"):
         quiet(AGENTS["lstm"].replace(peer_lr=1e38, own_lr=1e38), out=folder)
+
+
+@pytest.mark.parametrize("pcgrad", [False, True])
+def test_a_chain_that_overflows_is_left_out_of_its_batch_and_counted(pcgrad):
+    """One of four chains is given an infinite gradient: the others' mean is taken, and the log says so."""
+    learner = Learner(build(AGENTS["tabular"].replace(chains=4, pcgrad=pcgrad)), 0)
+    start = learner.parameters.clone()
+    own = start.expand(4, -1).clone().requires_grad_()
+    own_lr = learner.own_lr.expand(4, -1).clone().requires_grad_()
+    own.grad = torch.ones_like(own)
+    own.grad[2, 0] = torch.inf
+    norm, dropped = learner._ascend(own, own_lr)
+    assert int(dropped) == 1
+    assert float(norm) == pytest.approx(own.shape[1] ** 0.5)
+    assert bool(learner.parameters.isfinite().all())
+    assert not torch.equal(learner.parameters, start)
+
+
+def test_where_every_chain_overflows_the_norm_says_so_and_parameters_stay_finite():
+    learner = Learner(build(AGENTS["tabular"].replace(chains=2)), 0)
+    own = learner.parameters.expand(2, -1).clone().requires_grad_()
+    own.grad = torch.full_like(own, torch.nan)
+    norm, dropped = learner._ascend(own, learner.own_lr.expand(2, -1).clone().requires_grad_())
+    assert int(dropped) == 2
+    assert bool(norm.isnan())
+    assert bool(learner.parameters.isfinite().all())

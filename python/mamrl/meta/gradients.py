@@ -34,6 +34,22 @@ def project_conflicting(gradients: Tensor, generator: torch.Generator) -> Tensor
     return (gradients.new_tensor(combination) @ gradients).mean(0)
 
 
+def drop_overflowing(gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows whose norm is not finite become zeros: a chain whose inner steps ran away costs its share, not the batch.
+
+    Nothing here waits for the gradients' device.
+
+    Args:
+        gradients: (M, P), one row a chain.
+
+    Returns:
+        (M, P), and how many rows were dropped, () int64.
+    """
+    finite = torch.linalg.vector_norm(gradients, dim=1, keepdim=True).isfinite()
+    whole = torch.where(finite, gradients, torch.zeros_like(gradients))
+    return whole, len(gradients) - finite.sum()
+
+
 def clip_rows_by_norm(gradients: Tensor, limit: float) -> Tensor:
     """Each row scaled so that its norm is at most a limit.
 

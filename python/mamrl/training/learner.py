@@ -13,7 +13,7 @@ from mamrl import ops
 from mamrl.config import Experiment
 from mamrl.config.setting import Setting
 from mamrl.meta import Position, Problem
-from mamrl.meta.gradients import check_finite, clip_rows_by_norm, project_conflicting, scale_to_norm
+from mamrl.meta.gradients import check_finite, clip_rows_by_norm, drop_overflowing, project_conflicting, scale_to_norm
 from mamrl.training.capture import Captured, can_record
 
 SMALLEST_RATE = 1e-30
@@ -28,11 +28,13 @@ class StepRecord:
             step of its peers.
         gradient_norm: before clipping.
         critic_loss: mean squared error of the value network; 0 without one.
+        dropped_chains: of the batch, whose meta-gradients overflowed and were left out of the mean.
     """
 
     rewards: list[float]
     gradient_norm: float
     critic_loss: float
+    dropped_chains: int = 0
 
 
 def why_not_captured(experiment: Experiment) -> str:
@@ -107,11 +109,11 @@ class Learner:
         Raises:
             FloatingPointError: a gradient is NaN or infinite, and so are the parameters now.
         """
-        *rewards, norm, critic_loss, critic_norm = self.advance().tolist()
+        *rewards, norm, critic_loss, critic_norm, dropped = self.advance().tolist()
         check_finite(norm)
         check_finite(critic_norm)
         self.iteration += 1
-        return StepRecord(rewards, norm, critic_loss)
+        return StepRecord(rewards, norm, critic_loss, int(dropped))
 
     def advance(self) -> Tensor:
         """What :meth:`step` does before it looks at numbers; returns what :meth:`compute` does."""
@@ -137,7 +139,8 @@ class Learner:
         """The iteration, from tensors to tensors: nothing here waits for the device (but for PCGrad and exact chains).
 
         Returns:
-            The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, in a row.
+            The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, and how many
+            chains were dropped, in a row.
         """
         experiment = self.setting.experiment
         own = self.parameters.expand(experiment.chains, -1).clone().requires_grad_()
@@ -149,8 +152,8 @@ class Learner:
             critic = self._fit_critic(outcome.positions)
         # of the leaves that a first-order step differentiates in, nobody asks
         (-objective).sum().backward(inputs=[own, own_lr])
-        norm = self._ascend(own, own_lr)
-        return torch.cat([outcome.rewards, norm.unsqueeze(0), critic])
+        norm, dropped = self._ascend(own, own_lr)
+        return torch.cat([outcome.rewards, norm.unsqueeze(0), critic, dropped.to(norm.dtype).unsqueeze(0)])
 
     def _problem(self, own: Tensor, own_lr: Tensor) -> Problem:
         setting = self.setting
@@ -190,21 +193,28 @@ class Learner:
         self._apply("critic", self.value_parameters, gradient)
         return torch.stack([loss.detach(), norm])
 
-    def _ascend(self, own: Tensor, own_lr: Tensor) -> Tensor:
-        """Combines the chains' gradients and takes the optimisers' steps; returns the gradient's norm."""
+    def _ascend(self, own: Tensor, own_lr: Tensor) -> tuple[Tensor, Tensor]:
+        """Combines the chains' gradients and takes the optimisers' steps.
+
+        Returns:
+            The gradient's norm, NaN where no chain has a finite one; and how many chains have none.
+        """
         experiment, chains = self.setting.experiment, own.shape[0]
         assert own.grad is not None
         lr_gradient = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
         both = torch.cat([own.grad, lr_gradient], dim=1)
+        both, dropped = drop_overflowing(both)
         both = clip_rows_by_norm(both, experiment.chain_grad_clip)
         projected = experiment.pcgrad and chains > 1
         combined = project_conflicting(both, self.generator) if projected else both.mean(0)
+        # a mean over all rows becomes one over those that were kept; where all were, no bit changes
+        combined = combined * (chains / (chains - dropped).clamp(min=1))
         gradients = list(combined.split([own.shape[1], own_lr.shape[1]]))
         norm = scale_to_norm(gradients, experiment.grad_clip)
         self._apply("actor", self.parameters, gradients[0])
         if experiment.learn_own_lr and self.algorithm.own_learning:
             self._apply("own_lr", self.own_lr, gradients[1])
-        return norm
+        return torch.where(dropped < chains, norm, torch.nan), dropped
 
     def _apply(self, name: str, tensor: Tensor, gradient: Tensor) -> None:
         tensor.grad = gradient

@@ -188,6 +188,7 @@ class _Trainer:
             "rewards": [round(reward, 6) for reward in record.rewards],
             "gradient_norm": record.gradient_norm,
             "critic_loss": record.critic_loss,
+            "dropped_chains": record.dropped_chains,
             "own_lr": [round(rate, 6) for rate in self.learner.own_lr.tolist()],
             "seconds": round(seconds, 4),
         }
@@ -201,6 +202,7 @@ class _Trainer:
                 writer.add_scalar(f"reward/position_{position}", reward, iteration)
             writer.add_scalar("train/gradient_norm", record.gradient_norm, iteration)
             writer.add_scalar("train/critic_loss", record.critic_loss, iteration)
+            writer.add_scalar("train/dropped_chains", record.dropped_chains, iteration)
             if validated:
                 writer.add_scalar("validation/auc", self.last_auc, iteration)
 
