@@ -4,6 +4,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "mujoco/half_cheetah.h"
 #include "mujoco/rollout.h"
 
@@ -57,6 +59,30 @@ void step(Batch& batch, const Array<T>& actions) {
 const uint8_t* mask_of(const Batch& batch, const Mask& mask) {
   if (mask && mask->size() != batch.settings().num_envs) throw std::invalid_argument("mask has a wrong size");
   return mask ? mask->data() : nullptr;
+}
+
+// Arrays of all that the batch's steps depend on and show, for `load` of another batch of the same settings.
+py::list save(Batch& batch) {
+  py::list arrays;
+  batch.visit_state([&arrays](auto values) {
+    using T = typename decltype(values)::value_type;
+    arrays.append(Array<T>(static_cast<py::ssize_t>(values.size()), values.data()));
+  });
+  return arrays;
+}
+
+void load(Batch& batch, const py::list& arrays) {
+  size_t next = 0;
+  batch.visit_state([&arrays, &next](auto values) {
+    using T = typename decltype(values)::value_type;
+    if (next == arrays.size()) throw std::invalid_argument("a saved batch has too few arrays");
+    const auto array = arrays[next++].cast<Array<T>>();
+    if (static_cast<size_t>(array.size()) != values.size()) {
+      throw std::invalid_argument("a saved batch has an array of " + std::to_string(array.size()) +
+                                  " numbers, expected " + std::to_string(values.size()));
+    }
+    std::copy_n(array.data(), values.size(), values.data());
+  });
 }
 
 // The model of rollouts, loaded once.
@@ -170,6 +196,9 @@ PYBIND11_MODULE(_C_mujoco, m) {
              batch.set_state(rows.data(), mask_of(batch, mask));
            })
       .def("close", &Batch::close)
+      .def("save", &save)
+      .def("load", &load)
+      .def_property_readonly("closed", &Batch::closed)
       .def_property_readonly("num_state", &Batch::num_state)
       .def_property_readonly("time_step", &Batch::time_step);
 

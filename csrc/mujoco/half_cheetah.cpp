@@ -70,6 +70,11 @@ void Batch::close() {
   }
 }
 
+bool Batch::closed() {
+  const Lock lock(mutex_);
+  return !batch_;
+}
+
 void Batch::seed(const std::vector<int64_t>& seeds, const std::vector<int64_t>& indices, const uint8_t* mask) {
   const Lock lock = enter();
   for (int env = 0; env < settings_.num_envs; ++env) {

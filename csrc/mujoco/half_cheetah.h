@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -71,7 +72,13 @@ class Batch {
   void get_state(double* rows);
   void set_state(const double* rows, const uint8_t* mask);
 
+  // Calls `visit` with a span over everything that a step depends on or shows, in an order that is always the same:
+  // what a copy of the batch is made of.
+  template <class Visit>
+  void visit_state(Visit&& visit);
+
   void close();
+  bool closed();
 
   const Settings& settings() const { return settings_; }
   int num_state() const { return num_state_; }
@@ -107,5 +114,22 @@ class Batch {
   std::mutex mutex_;
   pid_t process_;
 };
+
+template <class Visit>
+void Batch::visit_state(Visit&& visit) {
+  const Lock lock = enter();
+  visit(std::span(mjb_state(batch_.get()), size_t(settings_.num_envs) * num_state_));
+  visit(std::span(directions_));
+  for (std::vector<int64_t>* values : {&seeds_, &indices_, &episodes_}) visit(std::span(*values));
+  visit(std::span(elapsed_));
+  Outputs& o = outputs_;
+  for (std::vector<uint8_t>* values : {&playing_, &ended_, &o.terminations, &o.truncations, &o.started, &o.faults}) {
+    visit(std::span(*values));
+  }
+  for (std::vector<double>* values : {&o.observations, &o.final_observations, &o.rewards, &o.forward_rewards,
+                                      &o.control_rewards, &o.x_positions, &o.x_velocities}) {
+    visit(std::span(*values));
+  }
+}
 
 }  // namespace mamrl::half_cheetah

@@ -263,6 +263,8 @@ def test_a_step_releases_the_interpreter_and_refuses_a_second_thread():
     actions = random_actions(3000, 1)[0]
     thread = threading.Thread(target=env.step, args=(actions,))
     thread.start()
+    # whoever comes first is let in, and that is to be the step
+    time.sleep(0.02)
     turns, refused = 0, []
     while thread.is_alive():
         turns += 1

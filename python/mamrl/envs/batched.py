@@ -14,6 +14,7 @@ from mamrl.errors import choose
 from mamrl.games.coin_game import CoinGame
 from mamrl.games.half_cheetah import AUTORESETS, BACKENDS, HalfCheetah
 from mamrl.games.matrix import GAMES, MatrixGame
+from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 if TYPE_CHECKING:
     from mamrl.envs.coin_game import BatchedCoinGame
@@ -78,7 +79,7 @@ def as_game(game: str | MatrixGame | Array) -> MatrixGame:
     return GAMES[choose("game", game, GAMES)]() if isinstance(game, str) else MatrixGame(game)
 
 
-class BatchedMatrixGame:
+class BatchedMatrixGame(WholeCopies):
     """E environments of an iterated matrix game, n agents each.
 
     An agent's state is 0 at an episode's start and then 1 + the last joint action, its own action first: in the
@@ -152,8 +153,14 @@ class BatchedMatrixGame:
         self.states: Tensor | None = None
         self.copy = copy
         self._buffers: dict[int, list[ops.GameSteps]] = {}
+        self._guard = Guard()
         self._closed = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # memory for coming steps, which a copy finds for itself
+        return self.__dict__ | {"_buffers": {}}
+
+    @exclusive
     def reset(self, *, seed: int | None = None, mask: Array | None = None) -> tuple[Array, dict[str, Array]]:
         """Starts new episodes.
 
@@ -181,6 +188,7 @@ class BatchedMatrixGame:
         self.elapsed = torch.where(chosen, 0, self.elapsed)
         return self._observe(self.states), {}
 
+    @exclusive
     def step(self, actions: Array | Sequence[Array]) -> GameStep:
         """Plays one step of every environment.
 
@@ -203,6 +211,7 @@ class BatchedMatrixGame:
         states, final, rewards, truncations = self._advance(joint.unsqueeze(1))
         return self._give(states[:, 0], final[:, 0] if final is not None else None, rewards[:, 0], truncations[0])
 
+    @exclusive
     def play(self, actions: Array) -> GameStep:
         """Plays T steps of every environment in one call, exactly as T calls of :meth:`step` would.
 

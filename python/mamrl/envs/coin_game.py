@@ -16,11 +16,12 @@ from mamrl.errors import choose
 from mamrl.games import coin_game_twin as twin
 from mamrl.games.coin_game import CoinGame, coin_game
 from mamrl.games.half_cheetah import AUTORESETS, BACKENDS
+from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 PLANE_DTYPES = {"float32": torch.float32, "uint8": torch.uint8}
 
 
-class BatchedCoinGame:
+class BatchedCoinGame(WholeCopies):
     """E environments of the coin game, two players each; see :mod:`mamrl.games.coin_game` for its rules.
 
     An environment depends on its own seed alone: not on the batch it is in, nor on the number of threads.
@@ -99,8 +100,14 @@ class BatchedCoinGame:
         self._never = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._entropy = np.random.default_rng()
         self._buffers: dict[int, list[ops.CoinGameSteps]] = {}
+        self._guard = Guard()
         self._closed = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # memory for coming steps, which a copy finds for itself
+        return self.__dict__ | {"_buffers": {}}
+
+    @exclusive
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, mask: Array | None = None
     ) -> tuple[Array, dict[str, Array]]:
@@ -137,6 +144,7 @@ class BatchedCoinGame:
         self.elapsed = torch.where(chosen, 0, self.elapsed)
         return self._array(self.seen()), {}
 
+    @exclusive
     def step(self, actions: Array | Sequence[Array]) -> GameStep:
         """Plays one step of every environment.
 
@@ -156,6 +164,7 @@ class BatchedCoinGame:
         final = out.final_observations[:, 0] if self.autoreset == "same-step" else None
         return self._give(out.observations[:, 0], final, out.rewards[:, 0], out.truncations[0])
 
+    @exclusive
     def play(self, actions: Array) -> GameStep:
         """Plays T steps of every environment in one call, exactly as T calls of :meth:`step` would.
 

@@ -73,11 +73,24 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         self._opponents = opponents_of(opponent, self.game, num_envs, episode_length)
         self._random = any(other.random for other in self._opponents)
         self._states, _ = self._batch.reset()
+        self._share_out_actions()
+        self._nothing = np.zeros(num_envs, bool)
+        self._turns = TurnPlayer.of(self._batch, self._opponents)
+
+    def _share_out_actions(self) -> None:
+        """Memory for all players' actions, and views of each one's own."""
         self._joint = torch.zeros_like(self._states)
         self._seats = list(zip(range(1, self.game.num_players), self._joint[1:], self._opponents, strict=True))
         self._own_actions = self._joint[0].numpy()
-        self._nothing = np.zeros(num_envs, bool)
-        self._turns = TurnPlayer.of(self._batch, self._opponents)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_joint", "_seats", "_own_actions")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._share_out_actions()
 
     def _begin(self, which: Tensor, mask: np.ndarray | None, afresh: bool) -> tuple[np.ndarray, dict[str, Any]]:
         self._states, _ = self._batch.reset(mask=None if mask is None else torch.from_numpy(mask))

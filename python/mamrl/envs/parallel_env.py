@@ -13,6 +13,7 @@ from mamrl.envs.coin_game import BatchedCoinGame
 from mamrl.games.factorization import NUM_OBSERVATIONS
 from mamrl.games.half_cheetah import HalfCheetah
 from mamrl.games.matrix import MatrixGame
+from mamrl.games.ownership import WholeCopies
 
 _SETTLED = ("autoreset", "backend", "copy", "device", "index_dtype", "num_envs", "num_threads")
 
@@ -44,7 +45,7 @@ def parallel(game: str | MatrixGame | Any, **settings: Any) -> ParallelEnv:
     return MatrixGameParallelEnv(batch)
 
 
-class _OneOfABatch(ParallelEnv):
+class _OneOfABatch(WholeCopies, ParallelEnv):
     """What both have in common: agents that come and go together, and their spaces."""
 
     def __init__(self, name: str, batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah) -> None:

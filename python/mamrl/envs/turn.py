@@ -60,6 +60,10 @@ class TurnPlayer:
         # in turn, so that an error leaves what the last step gave
         self._next, self._last = (Turn.empty(batch, self._joint) for _ in range(2))
 
+    def __reduce__(self) -> tuple[type[TurnPlayer], tuple[BatchedMatrixGame, TabularOpponent]]:
+        # the memory's many views see each other's numbers, which copies of them one by one would not
+        return TurnPlayer, (self._batch, self._opponent)
+
     @staticmethod
     def of(batch: BatchedMatrixGame, opponents: list[Opponent]) -> TurnPlayer | None:
         """One, where the opponents and the game allow it."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mamrl.envs.draws import Draws, seeds_of
 from mamrl.errors import choose
+from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 AUTORESET_NAMES = {
     AutoresetMode.NEXT_STEP: "next-step",
@@ -33,7 +34,7 @@ def autoreset_mode_of(mode: str | AutoresetMode) -> AutoresetMode:
     return names[choose("autoreset_mode", mode, names)]
 
 
-class BatchVectorEnv(VectorEnv):
+class BatchVectorEnv(WholeCopies, VectorEnv):
     """E environments that step together in C++.
 
     A subclass gives :meth:`_begin` and :meth:`_step`.
@@ -60,11 +61,13 @@ class BatchVectorEnv(VectorEnv):
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
+        self._guard = Guard()
         self._draws = Draws(num_envs)
         self._everyone = torch.arange(num_envs)
         # which environments start a new episode in the coming step, with autoreset_mode NEXT_STEP
         self._waiting: np.ndarray | None = None
 
+    @exclusive
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -102,6 +105,7 @@ class BatchVectorEnv(VectorEnv):
             self._waiting = None
         return observations, self._masked(infos, np.ones(self.num_envs, bool) if mask is None else mask)
 
+    @exclusive
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Plays one step of every environment.
 
@@ -172,7 +176,7 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> np.ndarray | N
     return mask
 
 
-class SingleEnv(gymnasium.Env):
+class SingleEnv(WholeCopies, gymnasium.Env):
     """One environment of a batch as a Gymnasium ``Env``.
 
     Args:

@@ -22,12 +22,16 @@ import torch
 from mamrl._load import load_optional
 from mamrl.errors import choose
 from mamrl.games.factorization import NUM_ACTIONS, NUM_OBSERVATIONS, Factorization
+from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 MUJOCO_VERSION = "4.0.0"
 AUTORESETS = ("next-step", "same-step", "disabled")
 BACKENDS = ("numpy", "torch")
 
 Array: TypeAlias = Any  # np.ndarray or torch.Tensor, by the environments' backend
+
+# of the compiled batch itself, which a copy makes anew
+_OF_THE_BATCH = ("_module", "_batch", "_views", "_directions")
 
 
 class Step(NamedTuple):
@@ -103,7 +107,7 @@ def default_model() -> Path:
     return Path(spec.origin).parent / "envs" / "mujoco" / "assets" / "half_cheetah.xml"
 
 
-class HalfCheetah:
+class HalfCheetah(WholeCopies):
     """E HalfCheetahs that step together.
 
     A new episode starts at qpos0 plus uniform noise in +-``reset_noise`` and velocities of ``reset_noise``
@@ -166,23 +170,47 @@ class HalfCheetah:
         self.backend = choose("backend", backend, BACKENDS)
         self.factorization = Factorization.of(factorization)
         self._columns = self.factorization.observation_columns(neighbours)
-        self._module = load_module()
-        settings = self._module.Settings()
-        settings.model_path = str(model or default_model())
-        settings.num_envs, settings.num_threads, settings.frame_skip = num_envs, num_threads, frame_skip
-        settings.episode_length = episode_length
-        settings.reward_scale, settings.control_cost = reward_scale, control_cost
-        settings.reset_noise = reset_noise
-        settings.autoreset = getattr(self._module.Autoreset, autoreset.replace("-", "_"))
         self.num_envs = num_envs
         self.num_agents = len(self.factorization.partition)
         self.autoreset = autoreset
         self.copy = copy
+        self._guard = Guard()
+        self._model = model
+        self._settings = {
+            "num_envs": num_envs,
+            "num_threads": num_threads,
+            "frame_skip": frame_skip,
+            "episode_length": episode_length,
+            "reward_scale": reward_scale,
+            "control_cost": control_cost,
+            "reset_noise": reset_noise,
+        }
+        self._make_batch()
+        self.direction = direction
+        self._seed(seed)
+
+    def _make_batch(self) -> None:
+        self._module = load_module()
+        settings = self._module.Settings()
+        for name, value in self._settings.items():
+            setattr(settings, name, value)
+        settings.model_path = str(self._model or default_model())
+        settings.autoreset = getattr(self._module.Autoreset, self.autoreset.replace("-", "_"))
         self._batch = self._module.Batch(settings)
         self._views: dict[str, np.ndarray] = self._batch.views()
         self._directions = self._batch.directions()
-        self.direction = direction
-        self._seed(seed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: value for name, value in self.__dict__.items() if name not in _OF_THE_BATCH}
+        return own | {"saved": None if self._batch.closed else self._batch.save()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update((name, value) for name, value in state.items() if name != "saved")
+        self._make_batch()
+        if state["saved"] is None:
+            self._batch.close()
+        else:
+            self._batch.load(state["saved"])
 
     @property
     def time_step(self) -> float:
@@ -201,6 +229,7 @@ class HalfCheetah:
             raise ValueError(f"direction is {direction}, expected +1 or -1, one number or {self.num_envs}")
         self._directions[:] = given
 
+    @exclusive
     def reset(
         self, *, seed: int | Sequence[int] | None = None, mask: Sequence[bool] | np.ndarray | None = None
     ) -> tuple[Array, dict[str, Any]]:
@@ -221,6 +250,7 @@ class HalfCheetah:
         self._batch.reset(chosen)
         return self._give("observations"), self._info()
 
+    @exclusive
     def step(self, actions: Any) -> Step:
         """Applies actions for ``frame_skip`` physics steps.
 
@@ -262,6 +292,7 @@ class HalfCheetah:
         """A copy of the simulations' states (E, S) float64, in the order of ``mjSTATE_INTEGRATION``."""
         return self._batch.get_state()
 
+    @exclusive
     def set_state(self, states: np.ndarray, mask: Sequence[bool] | np.ndarray | None = None) -> Array:
         """Begins episodes at given states (E, S) and returns the observations (E, 17).
 
