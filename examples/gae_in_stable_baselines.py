@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.env_util import make_vec_env
 
-import mamrl.envs  # noqa: F401  (registers mamrl/IPD-v0)
+import mamrl  # noqa: F401  (Gymnasium knows mamrl/IPD-v0 by it)
 from mamrl import ops
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-import mamrl.envs  # noqa: F401  (registers mamrl/IPD-v0)
+import mamrl  # noqa: F401  (Gymnasium knows mamrl/IPD-v0 by it)
 from mamrl import ops
 
 

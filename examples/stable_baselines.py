@@ -13,7 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-import mamrl.envs  # registers mamrl/IPD-v0
+import mamrl.envs
 
 EPISODE = 50
 OPPONENTS = {"tit-for-tat": "tit-for-tat", "learning": mamrl.envs.LearningOpponent(episodes=4, lifetime=7)}

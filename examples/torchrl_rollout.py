@@ -11,7 +11,7 @@ from torch import nn
 from torchrl.envs import ExplorationType, GymWrapper, check_env_specs, set_exploration_type
 from torchrl.modules import OneHotCategorical, ProbabilisticActor
 
-import mamrl.envs  # noqa: F401  (registers mamrl/IPD-v0)
+import mamrl  # noqa: F401  (Gymnasium knows mamrl/IPD-v0 by it)
 
 
 def one(steps: int) -> TensorDict:

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mamrl import _load, _moved
+from mamrl import _gymnasium, _load, _moved
 
 _load.load_kernels()
 _moved.install()
+_gymnasium.install()
 
 __version__ = "0.1.0"
 

@@ -1,13 +1,11 @@
 """The games as environments for other people's tools: a batched tensor API, and on it Gymnasium's and PettingZoo's.
 
-Importing this module registers the ``mamrl/...`` ids with Gymnasium where that is installed, so that
-``gymnasium.make_vec("mamrl/IPD-v0", num_envs=4096)`` works after ``import mamrl.envs``.
+Where Gymnasium is installed, ``gymnasium.make_vec("mamrl/IPD-v0", num_envs=4096)`` works after ``import mamrl``.
 
 May import everything but ``experiments`` and ``cli``; nothing but they may import it.
 """
 
 import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from mamrl.envs.batched import BatchedMatrixGame, GameStep, batched
@@ -19,11 +17,6 @@ if TYPE_CHECKING:
     from mamrl.envs.half_cheetah import HalfCheetahVectorEnv
     from mamrl.envs.matrix_game import MatrixGameVectorEnv
     from mamrl.envs.parallel_env import parallel
-
-if importlib.util.find_spec("gymnasium") is not None:
-    from mamrl.envs.registration import register
-
-    register()
 
 # these need Gymnasium or PettingZoo, and are loaded when asked for
 _OPTIONAL = {

@@ -120,10 +120,12 @@ def _actions_of(batch: BatchedCoinGame) -> spaces.Discrete:
     return spaces.Discrete(batch.game.num_actions)
 
 
-def make_single(**settings: Any) -> SingleEnv:
+class CoinGameEnv(SingleEnv):
     """One coin game as a Gymnasium ``Env``.
 
     Args:
         **settings: as :class:`CoinGameVectorEnv` takes them, without ``num_envs`` and ``autoreset_mode``.
     """
-    return SingleEnv(CoinGameVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(CoinGameVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))

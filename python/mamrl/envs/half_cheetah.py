@@ -106,10 +106,12 @@ class HalfCheetahVectorEnv(BatchVectorEnv):
         self._batch.direction = directions
 
 
-def make_single(**settings: Any) -> SingleEnv:
+class HalfCheetahEnv(SingleEnv):
     """One HalfCheetah as a Gymnasium ``Env``.
 
     Args:
         **settings: as :class:`HalfCheetahVectorEnv` takes them, without ``num_envs`` and ``autoreset_mode``.
     """
-    return SingleEnv(HalfCheetahVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(HalfCheetahVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))

@@ -189,10 +189,12 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         return self._own(seen) if seen is not None else states[0].numpy().astype(np.int64, copy=self.copy)
 
 
-def make_single(**settings: Any) -> SingleEnv:
+class MatrixGameEnv(SingleEnv):
     """One iterated matrix game as a Gymnasium ``Env``.
 
     Args:
         **settings: as :class:`MatrixGameVectorEnv` takes them, without ``num_envs`` and ``autoreset_mode``.
     """
-    return SingleEnv(MatrixGameVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(MatrixGameVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))

@@ -13,34 +13,33 @@ Result = TypeVar("Result")
 
 
 class Guard:
-    """Lets one thread in and tells the others, who would else find memory that is being written.
-
-    Raises:
-        RuntimeError: on entering, if someone is inside.
-    """
+    """The lock of an object whose methods are :func:`exclusive`; a copy of it is another lock, and open."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("the environments are in use by another thread")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self.lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
-        # a copy is its owner's alone, whoever is inside here
         return Guard, ()
 
 
 def exclusive(method: Callable[Concatenate[Any, Arguments], Result]) -> Callable[Concatenate[Any, Arguments], Result]:
-    """A method inside its object's ``_guard``."""
+    """A method that one thread at a time is in; others would find memory that is being written.
+
+    The object's ``_guard`` is a :class:`Guard`.
+
+    Raises:
+        RuntimeError: another thread is in this or another exclusive method of the object.
+    """
 
     @wraps(method)
     def guarded(self: Any, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with self._guard:
+        lock = self._guard.lock
+        if not lock.acquire(False):
+            raise RuntimeError("the environments are in use by another thread")
+        try:
             return method(self, *args, **kwargs)
+        finally:
+            lock.release()
 
     return guarded
 
