@@ -108,13 +108,13 @@ def networks(device: torch.device) -> Iterator[Timing]:
     states = torch.randint(STATES, (HORIZON, CHAINS, TRAJECTORIES), device=device)
     kernels = torch.ops.mamrl
     saved_bytes = 4 * 5 * UNITS * STEPS
-    forward = lambda: kernels.lstm(table, states, recurrent, head, bias)  # noqa: E731
+    forward = lambda: kernels.lstm(table, states, recurrent, head, bias, 1.0)  # noqa: E731
     yield timing("lstm", forward, PRODUCT, saved_bytes)
     outputs, saved = forward()
     middle = (torch.randn_like(outputs), table, states, recurrent, head, saved)
-    yield timing("lstm_backward", lambda: kernels.lstm_backward(*middle), 2 * PRODUCT, saved_bytes * 6 / 5)
-    *directions, adjoints = kernels.lstm_backward(*middle)
-    double = lambda: kernels.lstm_double_backward(*directions, *middle, adjoints)  # noqa: E731
+    yield timing("lstm_backward", lambda: kernels.lstm_backward(*middle, 1.0), 2 * PRODUCT, saved_bytes * 6 / 5)
+    *directions, adjoints = kernels.lstm_backward(*middle, 1.0)
+    double = lambda: kernels.lstm_double_backward(*directions, *middle, adjoints, 1.0)  # noqa: E731
     yield timing("lstm_double_backward", double, 6 * PRODUCT, saved_bytes * 6 / 5)
     peer, payoffs = torch.randn(CHAINS, STATES, 2, device=device), ipd().payoffs.to(device)
     keys = torch.randint(2**40, (CHAINS, 2), device=device)

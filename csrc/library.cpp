@@ -50,20 +50,20 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
 
   // ---- the LSTM with its output layer, per-chain weights ----
   m.def(
-      "lstm(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, Tensor head_bias) "
-      "-> (Tensor outputs, Tensor saved)");
+      "lstm(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, Tensor head_bias, "
+      "float gradient_carry) -> (Tensor outputs, Tensor saved)");
   m.def(
       "lstm_recorded(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor head_weight, "
-      "Tensor head_bias, Tensor outputs, Tensor saved) -> Tensor");
+      "Tensor head_bias, Tensor outputs, Tensor saved, float gradient_carry) -> Tensor");
   m.def(
       "lstm_backward(Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, "
-      "Tensor head_weight, Tensor saved) "
+      "Tensor head_weight, Tensor saved, float gradient_carry) "
       "-> (Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight, Tensor grad_head_bias, "
       "Tensor adjoints)");
   m.def(
       "lstm_double_backward(Tensor dir_gate_inputs, Tensor dir_recurrent_weight, Tensor dir_head_weight, "
       "Tensor dir_head_bias, Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, "
-      "Tensor head_weight, Tensor saved, Tensor adjoints) "
+      "Tensor head_weight, Tensor saved, Tensor adjoints, float gradient_carry) "
       "-> (Tensor grad_grad_outputs, Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight)");
 
   // ---- rollouts of matrix games, actions sampled by a counter-based generator ----

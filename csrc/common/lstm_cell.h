@@ -3,6 +3,9 @@
 // Gates are in torch's order: input i, forget f, cell g, output o; a is a pre-activation, c the cell, u =
 // tanh(c), h = o u the hidden state. A prefix p_ marks the value of the step before, d_ a derivative along a
 // direction (tangent), m_ an adjoint of the first backward pass, l_ an adjoint of the second.
+//
+// A derivative that passes between h', c' and the step is multiplied by `carry` in both passes, adjoints and tangents
+// alike: the derivative of a network whose state is carry x + (1 - carry) stop_gradient(x) between two steps.
 #pragma once
 
 #include "common/host_device.h"

@@ -41,9 +41,11 @@ struct LstmGradients {
   T *gate_inputs, *recurrent, *head, *bias;
 };
 
+// carry: the share of a gradient that passes from a step's state to the state before it, 1 for the exact derivative.
 template <class T>
 struct LstmBackward {
   LstmShape shape;
+  T carry;
   LstmWeights<T> weights;
   const T* grad_outputs;
   const T* saved;
@@ -54,6 +56,7 @@ struct LstmBackward {
 template <class T>
 struct LstmDoubleBackward {
   LstmShape shape;
+  T carry;
   LstmWeights<T> weights, direction;
   const T* grad_outputs;
   const T* saved;

@@ -27,12 +27,12 @@ struct Device : Gpu {
     const LstmShape& s = op.shape;
     const BlockPlan plan = plan_block("lstm_backward", s, backward_rows(s), backward_weights(s), backward_others(s),
                                       sizeof(T), most_shared());
-    const auto weights = pad_weights(*this, op.weights.recurrent, s);
+    const auto weights = pad_weights(*this, op.weights.recurrent, s, op.carry);
     const auto gate_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto heads = head_gradients<T>(s, plan);
     launch_blocks(s, plan, lstm_backward_kernel<T>, op, plan, weights.data(), gate_adjoints.data(), heads.data());
     const Contraction<T> contraction = {
-        s, 0, op.weights.states, op.saved, nullptr, {gate_adjoints.data(), nullptr}, nullptr};
+        s, 0, op.carry, op.weights.states, op.saved, nullptr, {gate_adjoints.data(), nullptr}, nullptr};
     contract(contraction, heads.data(), plan, op.gradients);
   }
 
@@ -45,19 +45,19 @@ struct Device : Gpu {
                                          backward_others(s), sizeof(T), most_shared());
     const auto tangents = scratch<T>(steps(s) * 5 * padded_units(s.units));
     {
-      const auto packed = pack_weights(*this, op.weights.recurrent, s);
+      const auto packed = pack_weights(*this, op.weights.recurrent, s, op.carry);
       const auto direction = pack_weights(*this, op.direction.recurrent, s);
       launch_blocks(s, forward, lstm_tangent_kernel<T>, op, forward, packed.data(), direction.data(), tangents.data());
     }
-    const auto weights = pad_weights(*this, op.weights.recurrent, s);
-    const auto direction = pad_weights(*this, op.direction.recurrent, s);
+    const auto weights = pad_weights(*this, op.weights.recurrent, s, op.carry);
+    const auto direction = pad_weights(*this, op.direction.recurrent, s, op.carry);
     const auto gate_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto first_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto heads = head_gradients<T>(s, reverse);
     launch_blocks(s, reverse, lstm_second_kernel<T>, op, reverse, weights.data(), direction.data(), tangents.data(),
                   gate_adjoints.data(), first_adjoints.data(), heads.data());
     const Contraction<T> contraction = {
-        s, 0, op.weights.states, op.saved, tangents.data(), {gate_adjoints.data(), first_adjoints.data()}, nullptr};
+        s, 0, op.carry, op.weights.states, op.saved, tangents.data(), {gate_adjoints.data(), first_adjoints.data()}, nullptr};
     contract(contraction, heads.data(), reverse, op.gradients);
   }
 

@@ -89,7 +89,7 @@ __device__ inline void store_dense(T* gate_inputs, const LstmShape& s, int64_t i
   if (s.rows == 0 && unit < s.units) store_gates(gate_inputs + index * 4 * s.units + unit, s.units, a);
 }
 
-// gate_adjoints (T, M, K, 4P); head_gradients (tasks, A P + A)
+// padded_weights: times carry; gate_adjoints (T, M, K, 4P); head_gradients (tasks, A P + A)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     lstm_backward_kernel(LstmBackward<T> op, BlockPlan plan, const T* padded_weights, T* gate_adjoints,
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(kThreads)
           const T m_h = gather_adjoint(shares, padded, at, stride, head, unit, grads + k * s.outputs, s.outputs);
           const T m_c = lstm_cell_adjoint(y, u, m_h, carried[at]);
           const Gates<T> a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
-          carried[at] = m_c * y.f;
+          carried[at] = op.carry * (m_c * y.f);
           hidden[r] = y.o * u;
           store_gates(adjoints + at, padded * stride, a);
           store_gates(gate_adjoints + place_of * 4 * padded + unit, padded, a);

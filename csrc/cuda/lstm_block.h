@@ -119,37 +119,38 @@ __device__ inline const T* place_weights(SharedArrays<T>& shared, bool in_shared
 
 // (M, 4N, N) -> (M, N, P, 4): for each input, the four gates of each unit side by side
 template <class T>
-__global__ void pack_weights_kernel(const T* from, int64_t chains, int64_t units, T* to) {
+__global__ void pack_weights_kernel(const T* from, int64_t chains, int64_t units, T factor, T* to) {
   const int64_t padded = padded_units(units), count = chains * units * padded * 4;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const int64_t gate = i % 4, unit = i / 4 % padded, input = i / 4 / padded % units, chain = i / 4 / padded / units;
-    to[i] = unit < units ? from[((chain * 4 + gate) * units + unit) * units + input] : T(0);
+    to[i] = unit < units ? factor * from[((chain * 4 + gate) * units + unit) * units + input] : T(0);
   }
 }
 
 // (M, 4N, N) -> (M, 4P, P)
 template <class T>
-__global__ void pad_weights_kernel(const T* from, int64_t chains, int64_t units, T* to) {
+__global__ void pad_weights_kernel(const T* from, int64_t chains, int64_t units, T factor, T* to) {
   const int64_t padded = padded_units(units), count = chains * 4 * padded * padded;
   for (int64_t i = grid_thread(); i < count; i += grid_threads()) {
     const int64_t input = i % padded, unit = i / padded % padded, gate = i / padded / padded;
-    to[i] = unit < units && input < units ? from[(gate * units + unit) * units + input] : T(0);
+    to[i] = unit < units && input < units ? factor * from[(gate * units + unit) * units + input] : T(0);
   }
 }
 
+// both of the weights times a factor
 template <class T>
-Scratch<T> pack_weights(const Gpu& gpu, const T* recurrent, const LstmShape& s) {
+Scratch<T> pack_weights(const Gpu& gpu, const T* recurrent, const LstmShape& s, T factor = 1) {
   const int64_t count = s.chains * 4 * s.units * padded_units(s.units);
   Scratch<T> packed = gpu.scratch<T>(count);
-  gpu.launch_over(count, pack_weights_kernel<T>, recurrent, s.chains, s.units, packed.data());
+  gpu.launch_over(count, pack_weights_kernel<T>, recurrent, s.chains, s.units, factor, packed.data());
   return packed;
 }
 
 template <class T>
-Scratch<T> pad_weights(const Gpu& gpu, const T* recurrent, const LstmShape& s) {
+Scratch<T> pad_weights(const Gpu& gpu, const T* recurrent, const LstmShape& s, T factor = 1) {
   const int64_t count = s.chains * 4 * padded_units(s.units) * padded_units(s.units);
   Scratch<T> padded = gpu.scratch<T>(count);
-  gpu.launch_over(count, pad_weights_kernel<T>, recurrent, s.chains, s.units, padded.data());
+  gpu.launch_over(count, pad_weights_kernel<T>, recurrent, s.chains, s.units, factor, padded.data());
   return padded;
 }
 

@@ -21,6 +21,7 @@ template <class T>
 struct Contraction {
   LstmShape shape;
   int64_t parts;
+  T carry;
   const int64_t* states;
   const T *saved, *tangents;  // (T, M, K, 5, P); tangents are null but in the double backward
   const T* adjoints[2];       // (T, M, K, 4P): of this pass; of the first backward, beside tangents
@@ -41,7 +42,7 @@ struct Contraction {
     const T o = y_row[3 * padded()], u = std::tanh(y_row[4 * padded()]);
     if (half == 0) return o * u;
     const T* const d_row = tangents + earlier * 5 * padded() + column;
-    return lstm_hidden_tangent(o, u, o * (1 - o) * d_row[3 * padded()], d_row[4 * padded()]);
+    return carry * lstm_hidden_tangent(o, u, o * (1 - o) * d_row[3 * padded()], d_row[4 * padded()]);
   }
 };
 

@@ -11,7 +11,7 @@ MAMRL_FN int64_t tangent_rows(const LstmShape& s) { return 5 * padded_units(s.un
 MAMRL_FN int64_t tangent_weights(const LstmShape& s) { return 8 * s.units * padded_units(s.units); }
 MAMRL_FN int64_t tangent_others(const LstmShape& s) { return 2 * s.outputs * padded_units(s.units); }
 
-// packed, direction: see pack_weights; tangents (T, M, K, 5, P): of the pre-activations and c
+// packed, times carry, and direction: see pack_weights; tangents (T, M, K, 5, P): of the pre-activations and c
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     lstm_tangent_kernel(LstmDoubleBackward<T> op, BlockPlan plan, const T* packed, const T* packed_direction,
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
           const Gates<T>&y = saved.gates[r], d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
           const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
-          const T d_c = lstm_cell_tangent(y, p_c, d_y, d_cell[at]);
+          const T d_c = lstm_cell_tangent(y, p_c, d_y, op.carry * d_cell[at]);
           d_cell[at] = d_c;
           store_gates(tangents + row, padded, d_a);
           tangents[row + 4 * padded] = d_c;
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
 MAMRL_FN int64_t second_rows(const LstmShape& s) { return 14 * padded_units(s.units) + round_to_four(s.outputs); }
 MAMRL_FN int64_t second_weights(const LstmShape& s) { return 2 * backward_weights(s); }
 
-// padded_weights, padded_direction: see pad_weights; gate_adjoints, first_adjoints (T, M, K, 4P): of this pass and of
+// padded_weights, padded_direction: see pad_weights, times carry; gate_adjoints, first_adjoints (T, M, K, 4P): of this pass and of
 // the first backward; head_gradients (tasks, A P + A)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -141,14 +141,14 @@ __global__ void __launch_bounds__(kThreads)
           const int64_t at = unit * stride + k, place_of = index + k;
           const Gates<T>&y = saved.gates[r], &d_a = tangent.gates[r];
           const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
-          const T d_c = tangent.cell[r], d_p_c = tangent.earlier_cell[r];
+          const T d_c = tangent.cell[r], d_p_c = op.carry * tangent.earlier_cell[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
           const T m_h = hidden_adjoints[r], m_c = lstm_cell_adjoint(y, u, m_h, first_carried[at]);
           const T l_h = gather_adjoint(shares, padded, at, stride, d_head, unit, grads + k * s.outputs, s.outputs);
           const CellSecond<T> l = lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, l_h, carried[at]);
           const Gates<T> m_a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
-          first_carried[at] = m_c * y.f;
-          carried[at] = l.p_c;
+          first_carried[at] = op.carry * (m_c * y.f);
+          carried[at] = op.carry * l.p_c;
           d_hidden[r] = lstm_hidden_tangent(y.o, u, d_y.o, d_c);
           store_gates(adjoints + at, padded * stride, l.a);
           store_gates(firsts + at, padded * stride, m_a);

@@ -9,7 +9,7 @@ namespace mamrl {
 
 template <class Device>
 std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const std::optional<Tensor>& states, const Tensor& recurrent,
-                                const Tensor& head, const Tensor& bias) {
+                                const Tensor& head, const Tensor& bias, double /*carry*/) {
   const Device device({&gate_inputs, pointer(states), &recurrent, &head, &bias});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, bias);
   Tensor outputs = tensors.new_steps(device, {tensors.shape.outputs});
@@ -26,7 +26,8 @@ std::tuple<Tensor, Tensor> lstm(const Tensor& gate_inputs, const std::optional<T
 // The outputs are those of the rollout that recorded them; a copy, since an op may not return its argument.
 template <class Device>
 Tensor lstm_recorded(const Tensor& gate_inputs, const std::optional<Tensor>& states, const Tensor& recurrent,
-                     const Tensor& head, const Tensor& bias, const Tensor& outputs, const Tensor& saved) {
+                     const Tensor& head, const Tensor& bias, const Tensor& outputs, const Tensor& saved,
+                     double /*carry*/) {
   const Device device({&gate_inputs, pointer(states), &recurrent, &head, &bias, &outputs, &saved});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, bias);
   tensors.steps("saved", saved, {5, tensors.padded()});
@@ -58,7 +59,7 @@ template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& grad_outputs_, const Tensor& gate_inputs,
                                                                  const std::optional<Tensor>& states,
                                                                  const Tensor& recurrent, const Tensor& head,
-                                                                 const Tensor& saved_) {
+                                                                 const Tensor& saved_, double carry) {
   const Device device({&gate_inputs, &grad_outputs_, pointer(states), &recurrent, &head, &saved_});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, std::nullopt);
   const Tensor grad_outputs = tensors.steps("grad_outputs", grad_outputs_, {tensors.shape.outputs});
@@ -67,7 +68,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
   const LstmGradientTensors grads(device, tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
-      device.run(LstmBackward<T>{tensors.shape, tensors.weights<T>(), grad_outputs.const_data_ptr<T>(),
+      device.run(LstmBackward<T>{tensors.shape, static_cast<T>(carry), tensors.weights<T>(), grad_outputs.const_data_ptr<T>(),
                                  saved.const_data_ptr<T>(), adjoints.mutable_data_ptr<T>(), grads.pointers<T>()},
                  tensors.gate_inputs);
     });
@@ -79,7 +80,7 @@ template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
     const Tensor& dir_gate_inputs, const Tensor& dir_recurrent, const Tensor& dir_head, const Tensor& dir_bias,
     const Tensor& grad_outputs_, const Tensor& gate_inputs, const std::optional<Tensor>& states,
-    const Tensor& recurrent, const Tensor& head, const Tensor& saved_, const Tensor& adjoints_) {
+    const Tensor& recurrent, const Tensor& head, const Tensor& saved_, const Tensor& adjoints_, double carry) {
   const Device device({&gate_inputs, &dir_gate_inputs, &dir_recurrent, &dir_head, &dir_bias, &grad_outputs_,
                        pointer(states), &recurrent, &head, &saved_, &adjoints_});
   const LstmTensors tensors(device, gate_inputs, states, recurrent, head, std::nullopt);
@@ -97,7 +98,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
       device.run(
-          LstmDoubleBackward<T>{s, tensors.weights<T>(), direction.weights<T>(), grad_outputs.const_data_ptr<T>(),
+          LstmDoubleBackward<T>{s, static_cast<T>(carry), tensors.weights<T>(), direction.weights<T>(), grad_outputs.const_data_ptr<T>(),
                                 saved.const_data_ptr<T>(), adjoints.const_data_ptr<T>(),
                                 grad_grad_outputs.mutable_data_ptr<T>(), grads.pointers<T>()},
           tensors.gate_inputs);

@@ -23,14 +23,60 @@ SIZES = [(1, 1, 1, 1, 1), (4, 2, 3, 5, 3), (9, 1, 33, 16, 2), (6, 2, 7, 20, 1), 
 
 
 @DEVICES
+@pytest.mark.parametrize("carry", [1.0, 0.7])
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_value_and_both_derivatives_agree_with_the_twin(device, sizes, dtype, dense):
+def test_value_and_both_derivatives_agree_with_the_twin(device, sizes, dtype, dense, carry):
     case = lstm_case(*sizes, dense=dense, dtype=dtype)
-    actual = on("cpu", *derivatives(Case(*on(device, *case)), ops.lstm))
-    errors = relative_errors(actual, derivatives(case, reference.lstm))
+    actual = on("cpu", *derivatives(Case(*on(device, *case)), lambda *tensors: ops.lstm(*tensors, carry)))
+    errors = relative_errors(actual, derivatives(case, lambda *tensors: reference.lstm(*tensors, carry)))
     assert max(errors) < (2e-14 if dtype == torch.float64 else 6e-6), errors
+
+
+def test_a_carry_of_zero_gives_the_derivatives_of_a_network_that_is_told_its_states():
+    case = lstm_case(6, 1, 3, 4, 2)
+    gate_inputs, states, recurrent, head, bias = case
+    with torch.no_grad():
+        before = [torch.zeros(1, 3, 4, dtype=torch.float64)] * 2
+        told = []
+        for t in range(6):
+            told.append(before)
+            inputs = gate_inputs.gather(1, states[t].unsqueeze(-1).expand(-1, -1, 16))
+            before = reference.lstm_cell(inputs + before[0] @ recurrent.mT, before[1])
+    leaf = recurrent.clone().requires_grad_()
+    steps = [
+        reference.lstm_cell(gate_inputs.gather(1, states[t].unsqueeze(-1).expand(-1, -1, 16)) + hidden @ leaf.mT, cell)[
+            0
+        ]
+        for t, (hidden, cell) in enumerate(told)
+    ]
+    expected = torch.autograd.grad((torch.stack(steps) @ head.mT).square().sum(), leaf)[0]
+    without_bias = case._replace(head_bias=torch.zeros_like(bias)).requires_grad()
+    ops.lstm(*without_bias, 0.0).square().sum().backward()
+    assert_close(without_bias.recurrent_weight.grad, expected)
+
+
+def test_a_gradient_is_weighed_by_the_carry_to_the_power_of_the_steps_between():
+    # a cell that forgets nothing and does not look at its output: d h_T / d c_t is one number times carry^(T - t)
+    horizon, carry = 5, 0.8
+    inputs = torch.zeros(horizon, 1, 1, 4, dtype=torch.float64)
+    inputs[..., 1] = 40.0
+    case = Case(
+        inputs, None, inputs.new_zeros(1, 4, 1), inputs.new_ones(1, 1, 1), inputs.new_zeros(1, 1)
+    ).requires_grad()
+    last = ops.lstm(*case, carry)[-1].sum()
+    by_time = torch.autograd.grad(last, case.gate_inputs)[0][:, 0, 0, 2]
+    assert_close(by_time / by_time[-1], carry ** torch.arange(horizon - 1.0, -1, -1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("carry", [-0.1, 1.1, float("nan")])
+def test_a_carry_outside_its_range_is_named(carry):
+    case = lstm_case()
+    outputs, saved = OPS.lstm(*case, 1.0)
+    for call in (lambda: ops.lstm(*case, carry), lambda: ops.lstm_recorded(*case, outputs, saved, carry)):
+        with pytest.raises(ValueError, match="gradient_carry is"):
+            call()
 
 
 def test_value_agrees_with_torchs_own_lstm():
@@ -53,7 +99,7 @@ def test_derivatives_agree_with_finite_differences_to_second_order(dense):
 
 def test_recorded_outputs_have_the_derivatives_of_the_lstm_itself():
     case = lstm_case(7, 2, 4, 6, 3)
-    outputs, saved = OPS.lstm(*case)
+    outputs, saved = OPS.lstm(*case, 1.0)
     assert torch.equal(ops.lstm_recorded(*case, outputs, saved), outputs)
     recorded = derivatives(case, lambda *arguments: ops.lstm_recorded(*arguments, outputs, saved))
     for actual, expected in zip(recorded, derivatives(case, ops.lstm), strict=True):
@@ -98,16 +144,16 @@ def test_value_is_the_only_output():
 @pytest.mark.parametrize("dense", [False, True])
 def test_registrations_hold(dense):
     case = lstm_case(2, 2, 2, 3, 2, dense, torch.float32).requires_grad()
-    check_registration(OPS.lstm.default, *case)
-    outputs, saved = (x.detach() for x in OPS.lstm(*case))
-    check_registration(OPS.lstm_recorded.default, *case, outputs, saved)
+    check_registration(OPS.lstm.default, *case, 0.5)
+    outputs, saved = (x.detach() for x in OPS.lstm(*case, 1.0))
+    check_registration(OPS.lstm_recorded.default, *case, outputs, saved, 0.5)
     middle = (case.gate_inputs, case.states, case.recurrent_weight, case.head_weight, saved)
     grad_outputs = torch.randn_like(outputs).requires_grad_()
-    check_registration(OPS.lstm_backward.default, grad_outputs, *middle)
+    check_registration(OPS.lstm_backward.default, grad_outputs, *middle, 0.5)
     # the double backward's own derivative raises, so it is registered for constants
     constants = [None if x is None else x.detach() for x in (grad_outputs, *middle)]
-    *directions, adjoints = OPS.lstm_backward(*constants)
-    check_registration(OPS.lstm_double_backward.default, *directions, *constants, adjoints)
+    *directions, adjoints = OPS.lstm_backward(*constants, 0.5)
+    check_registration(OPS.lstm_double_backward.default, *directions, *constants, adjoints, 0.5)
 
 
 def test_compiles_to_one_graph():
@@ -121,7 +167,7 @@ def test_scripts():
     case = lstm_case()
     source = """
     def run(gate_inputs: Tensor, states: Tensor, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor):
-        return torch.ops.mamrl.lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)[0]
+        return torch.ops.mamrl.lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias, 1.0)[0]
     """
     assert torch.equal(check_scripted(source, *case), case.run())
 
@@ -130,12 +176,13 @@ def test_non_contiguous_arguments_give_the_same():
     case = lstm_case(5, 2, 3, 4, 2)
     assert torch.equal(ops.lstm(*(strided(x) for x in case)), case.run())
     grad = torch.randn(5, 2, 3, 2, dtype=torch.float64)
-    _, saved = OPS.lstm(*case)
+    _, saved = OPS.lstm(*case, 1.0)
     middle = (case.gate_inputs, case.states, case.recurrent_weight, case.head_weight, saved)
-    expected = OPS.lstm_backward(grad, *middle)
-    assert_same(OPS.lstm_backward(strided(grad), *(strided(x) for x in middle)), expected)
+    expected = OPS.lstm_backward(grad, *middle, 1.0)
+    assert_same(OPS.lstm_backward(strided(grad), *(strided(x) for x in middle), 1.0), expected)
     second = (*expected[:4], grad, *middle, expected[4])
-    assert_same(OPS.lstm_double_backward(*(strided(x) for x in second)), OPS.lstm_double_backward(*second))
+    again = OPS.lstm_double_backward(*(strided(x) for x in second), 1.0)
+    assert_same(again, OPS.lstm_double_backward(*second, 1.0))
 
 
 def assert_same(actual, expected):
@@ -181,14 +228,14 @@ def test_large_preactivations_saturate_and_nan_is_not_hidden():
 @pytest.mark.parametrize("wrong", [-1, NUM_STATES, 2**62, -(2**63)])
 def test_a_state_outside_the_table_is_named_before_anything_is_read(wrong):
     case = lstm_case()
-    outputs, saved = OPS.lstm(*case)
+    outputs, saved = OPS.lstm(*case, 1.0)
     case.states[3, 1, 2] = wrong
     for call in (lambda: ops.lstm(*case), lambda: ops.lstm_recorded(*case, outputs, saved)):
         with pytest.raises(ValueError, match=f"states holds {wrong}, expected at least 0 and below {NUM_STATES}"):
             call()
     middle = (outputs, case.gate_inputs, case.states, case.recurrent_weight, case.head_weight, saved)
     with pytest.raises(RuntimeError, match="mamrl: states holds"):
-        OPS.lstm_backward(*middle)
+        OPS.lstm_backward(*middle, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +286,7 @@ def test_bad_arguments_are_named(change, error, message):
 
 def test_recordings_of_another_shape_are_named():
     case = lstm_case()
-    outputs, saved = OPS.lstm(*case)
+    outputs, saved = OPS.lstm(*case, 1.0)
     with pytest.raises(ValueError, match=r"outputs has shape \(3, 2, 3, 2\), expected \(4, 2, 3, 2\)"):
         ops.lstm_recorded(*case, outputs[1:], saved)
     with pytest.raises(ValueError, match=r"saved has shape \(0,\), expected \(4, 2, 3, 5, 16\)"):
@@ -250,13 +297,13 @@ def test_recordings_of_another_shape_are_named():
 
 def test_the_compiled_ops_check_what_they_are_given():
     case = lstm_case()
-    outputs, saved = OPS.lstm(*case)
+    outputs, saved = OPS.lstm(*case, 1.0)
     middle = (case.gate_inputs, case.states, case.recurrent_weight, case.head_weight)
     with pytest.raises(RuntimeError, match=r"mamrl: saved has shape \(3, 2, 3, 5, 16\), expected \(4, 2, 3, 5, 16\)"):
-        OPS.lstm_backward(outputs, *middle, saved[1:])
+        OPS.lstm_backward(outputs, *middle, saved[1:], 1.0)
     with pytest.raises(RuntimeError, match=r"mamrl: TypeError: grad_outputs is torch.float32, expected torch.float64"):
-        OPS.lstm_backward(outputs.float(), *middle, saved)
-    *directions, adjoints = OPS.lstm_backward(outputs, *middle, saved)
+        OPS.lstm_backward(outputs.float(), *middle, saved, 1.0)
+    *directions, adjoints = OPS.lstm_backward(outputs, *middle, saved, 1.0)
     with pytest.raises(RuntimeError, match="mamrl: the direction must have the shapes of the weights"):
         OPS.lstm_double_backward(
             directions[0][:, 1:],
@@ -267,6 +314,7 @@ def test_the_compiled_ops_check_what_they_are_given():
             *middle[2:],
             saved,
             adjoints,
+            1.0,
         )
     with pytest.raises(RuntimeError, match=r"mamrl: adjoints has shape \(0,\)"):
-        OPS.lstm_double_backward(*directions, outputs, *middle, saved, adjoints.new_empty(0))
+        OPS.lstm_double_backward(*directions, outputs, *middle, saved, adjoints.new_empty(0), 1.0)

@@ -63,7 +63,7 @@ def test_float32_rollouts_are_those_of_their_own_networks(game):
             for network in range(kind):
                 outputs, saved, *recorded = recorded
                 table, *weights = tensors[4 * network : 4 * network + 4]
-                again, saved_again = torch.ops.mamrl.lstm(table, states[player], *weights)
+                again, saved_again = torch.ops.mamrl.lstm(table, states[player], *weights, 1.0)
                 assert torch.equal(outputs, again)
                 assert torch.equal(saved, saved_again)
         # a uniform within rounding of a cumulated probability may fall to either side

@@ -45,7 +45,7 @@ def test_what_one_level_saved_serves_another():
     case = lstm_case(5, 1, 6, 20, 2, dtype=torch.float32)
     expected = derivatives(case, ops.lstm)
     with simd_level("baseline"):
-        outputs, saved = torch.ops.mamrl.lstm(*case)
+        outputs, saved = torch.ops.mamrl.lstm(*case, 1.0)
     actual = derivatives(case, lambda *arguments: ops.lstm_recorded(*arguments, outputs, saved))
     assert max(relative_errors(actual, expected)) < 6e-6
 
@@ -54,7 +54,7 @@ def gate_functions(x):
     """sigmoid and tanh of x (K,), as an LSTM of one unit without recurrence computes its first step."""
     inputs = x.view(1, 1, -1, 1).expand(-1, -1, -1, 4).contiguous()
     zero = x.new_zeros(1, 4, 1)
-    _, saved = torch.ops.mamrl.lstm(inputs, None, zero, x.new_zeros(1, 1, 1), x.new_zeros(1, 1))
+    _, saved = torch.ops.mamrl.lstm(inputs, None, zero, x.new_zeros(1, 1, 1), x.new_zeros(1, 1), 1.0)
     return saved[0, 0, :, 0, 0], saved[0, 0, :, 2, 0]
 
 

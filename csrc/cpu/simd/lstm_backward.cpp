@@ -10,7 +10,7 @@ struct BackwardScratch {
   T* recurrent;    // (4P, P)
   T* head;         // (A, P)
   T* hidden_grad;  // (block, P): m_h
-  T* carried;      // (block, P): f(t+1) m_c(t+1)
+  T* carried;      // (block, P): carry f(t+1) m_c(t+1)
   T* tanh_cell;    // (block, P): u of the step in hand
   ContractionRows<T> rows;
 
@@ -77,7 +77,7 @@ static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s
         store_gates(gate_adjoints + k * s.rows.adjoint_stride + unit, padded, lstm_gate_adjoints(y, p_c, u, m_h, m_c));
         store(earlier_hidden + at, p_h);
         store(s.tanh_cell + at, p_u);
-        store(s.carried + at, m_c * y.f);
+        store(s.carried + at, op.carry * (m_c * y.f));
         store(adjoint_row + unit, m_h);
         // the head's gradient, with h of this step
         const Vec<T> h = y.o * u;
@@ -108,7 +108,8 @@ void lstm_backward(const LstmBackwardParts<T>& op, int64_t first_task, int64_t l
     const Partial<T> partial(op.partials + task * partial_size(shape), shape);
     for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
       if (chain != packed_chain) {
-        pad_recurrent(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units, shape.units);
+        pad_recurrent(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units, shape.units,
+                      op.carry);
         pad_rows(scratch.head, op.weights.head + chain * shape.outputs * shape.units, shape.outputs, shape.units);
         packed_chain = chain;
       }

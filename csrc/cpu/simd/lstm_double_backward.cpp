@@ -10,12 +10,12 @@ struct DoubleBackwardScratch {
   int64_t padded;
   // tangent pass
   GateRows<T> rows;
-  T* panels;      // (P / lanes, 2N, 4, lanes): of the direction, then of the weights
+  T* panels;      // (P / lanes, 2N, 4, lanes): of the direction, then of the weights times carry
   T* heads;       // (A, 2, P): of the direction, then of the weights
   T* operand[2];  // (block, 2, P): h and its tangent, before and after the step
   T* tangents;    // (T, block, 5, P): of the pre-activations and c
   // reverse pass
-  T* recurrent;                 // (8P, P): the weights, then the direction
+  T* recurrent;                 // (8P, P): the weights, then the direction, times carry
   T* hidden_grad;               // (block, P): l_h
   T* carried;                   // (block, P): what later steps carry to c
   T* first_carried;             // (block, P): the same of the first backward
@@ -43,9 +43,9 @@ struct DoubleBackwardScratch {
     const int64_t weights = chain * 4 * s.units * s.units, head = chain * s.outputs * s.units;
     rows.set_chain(s, op.direction, chain);
     pack_recurrent(panels, op.direction.recurrent + weights, s.units, 2 * s.units, 0);
-    pack_recurrent(panels, op.weights.recurrent + weights, s.units, 2 * s.units, s.units);
-    pad_recurrent(recurrent, op.weights.recurrent + weights, s.units);
-    pad_recurrent(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units);
+    pack_recurrent(panels, op.weights.recurrent + weights, s.units, 2 * s.units, s.units, op.carry);
+    pad_recurrent(recurrent, op.weights.recurrent + weights, s.units, op.carry);
+    pad_recurrent(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units, op.carry);
     for (int64_t a = 0; a < s.outputs; ++a) {
       pad_rows(heads + 2 * a * padded, op.direction.head + head + a * s.units, 1, s.units);
       pad_rows(heads + (2 * a + 1) * padded, op.weights.head + head + a * s.units, 1, s.units);
@@ -64,9 +64,9 @@ int64_t lstm_double_backward_scratch(const LstmShape& shape) {
 // The tangents of one block of units of R trajectories. saved, earlier: this step's and the last one's saved
 // rows, `earlier_row` apart (0 before the first step).
 template <int R, class T>
-MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t first, int64_t unit, const T* saved,
-                             const T* earlier, int64_t earlier_row, T* tangents, const T* earlier_tangents,
-                             int64_t earlier_tangent_row) {
+MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, T carry, int64_t first, int64_t unit,
+                             const T* saved, const T* earlier, int64_t earlier_row, T* tangents,
+                             const T* earlier_tangents, int64_t earlier_tangent_row) {
   const int64_t padded = s.padded, operand_row = 2 * padded;
   Vec<T> a[R][4];
 #pragma GCC unroll 8
@@ -86,7 +86,7 @@ MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, int64_t
     const Vec<T> u = tanh(load(y_row + 4 * padded));
     const Gates<Vec<T>> d_y = lstm_gate_tangents(y, d_a);
     const Vec<T> d_c = lstm_cell_tangent(y, load(earlier + k * earlier_row + 4 * padded + unit), d_y,
-                                         load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
+                                         carry * load(earlier_tangents + k * earlier_tangent_row + 4 * padded + unit));
     T* tangent_row = tangents + k * 5 * padded + unit;
     store_gates(tangent_row, padded, d_a);
     store(tangent_row + 4 * padded, d_c);
@@ -118,7 +118,7 @@ static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
         ahead.next();
-        tangent_tile<R>(s, shape.units, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
+        tangent_tile<R>(s, shape.units, op.carry, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
       });
     }
     T* before = s.operand[0];
@@ -176,9 +176,10 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
         const Vec<T> d_c = load(tangent_row + cell), m_h = load(adjoint_row + unit);
         const Vec<T> m_c = lstm_cell_adjoint(y, u, m_h, load(s.first_carried + at));
         const CellSecond<Vec<T>> l =
-            lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, load(s.hidden_grad + at), load(s.carried + at));
-        store(s.first_carried + at, m_c * y.f);
-        store(s.carried + at, l.p_c);
+            lstm_second(y, p_c, u, d_a, d_y, op.carry * d_p_c, d_c, m_h, m_c, load(s.hidden_grad + at),
+                        load(s.carried + at));
+        store(s.first_carried + at, op.carry * (m_c * y.f));
+        store(s.carried + at, op.carry * l.p_c);
         T* second_row = second_adjoints + k * adjoint_stride + unit;
         store_gates(second_row, padded, l.a);
         store_gates(second_row + 4 * padded, padded, lstm_gate_adjoints(y, p_c, u, m_h, m_c));
@@ -188,7 +189,8 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
         const Vec<T> d_p_o = p_o * (1 - p_o) * load(p_tangent_row + output_gate);
         store(s.tanh_cell + at, p_u);
         store(earlier_hidden + k * hidden_stride + unit, p_o * p_u);
-        store(earlier_hidden + k * hidden_stride + padded + unit, lstm_hidden_tangent(p_o, p_u, d_p_o, d_p_c));
+        store(earlier_hidden + k * hidden_stride + padded + unit,
+              op.carry * lstm_hidden_tangent(p_o, p_u, d_p_o, d_p_c));
         const Vec<T> d_h = lstm_hidden_tangent(y.o, u, d_y.o, d_c);
         for (int64_t a = 0; a < outputs; ++a) {
           T* head = partial.head + a * padded + unit;

@@ -53,13 +53,14 @@ struct ContractionRows {
   __attribute__((always_inline)) T* current_hidden() const { return hidden + current * hidden_stride; }
 };
 
-// (4N, N) -> (4P, P)
+// (4N, N) -> (4P, P), times carry: through these an adjoint goes back to the step before
 template <class T>
-static void pad_recurrent(T* to, const T* from, int64_t units) {
-  const int64_t padded = padded_units(units);
-  fill_zero(to, 4 * padded * padded);
+static void pad_recurrent(T* to, const T* from, int64_t units, T carry) {
+  const int64_t padded = padded_units(units), size = 4 * padded * padded;
+  fill_zero(to, size);
   for (int64_t gate = 0; gate < 4; ++gate)
     pad_rows(to + gate * padded * padded, from + gate * units * units, units, units);
+  for (int64_t j = 0; j < size; j += kLanes<T>) store(to + j, carry * load(to + j));
 }
 
 template <class T>

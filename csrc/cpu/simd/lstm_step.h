@@ -33,16 +33,17 @@ static void pad_rows(T* to, const T* from, int64_t count, int64_t units) {
 }
 
 // (4N, N) -> for each block of `lanes` units and each input, the weights of its four gates side by side: what
-// one step of the inner loop reads is contiguous. Each block has `depth` inputs, these weights at `first`.
+// one step of the inner loop reads is contiguous. Each block has `depth` inputs, these weights at `first`, all times
+// `factor`.
 template <class T>
-static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, int64_t first) {
+static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, int64_t first, T factor = 1) {
   for (int64_t block = 0; block * kLanes<T> < padded_units(units); ++block) {
     for (int64_t gate = 0; gate < 4; ++gate) {
       for (int64_t lane = 0; lane < kLanes<T>; ++lane) {
         const int64_t unit = block * kLanes<T> + lane;
         T* target = to + ((block * depth + first) * 4 + gate) * kLanes<T> + lane;
         for (int64_t input = 0; input < units; ++input) {
-          target[input * 4 * kLanes<T>] = unit < units ? from[(gate * units + unit) * units + input] : T(0);
+          target[input * 4 * kLanes<T>] = unit < units ? factor * from[(gate * units + unit) * units + input] : T(0);
         }
       }
     }

@@ -14,6 +14,7 @@ from mamrl.games.matrix import GAMES
 from mamrl.meta import Algorithm, Chain
 from mamrl.meta.exact_chain import ExactChain
 from mamrl.meta.opponent_model import WithOpponentModel
+from mamrl.policies.tabular import PARAMETRISATIONS
 from mamrl.populations.personas import PERSONA_RANGES
 
 AGENTS = ("lstm", "tabular", "tabular-exact")
@@ -31,6 +32,10 @@ class Experiment(Chain):
         agent: the meta-agent: "lstm" (the papers'), "tabular", or "tabular-exact": tabular, trained on the exact chain
             without sampling.
         hidden_size: units of the LSTM.
+        gradient_carry: the share of a gradient that passes from a step of the LSTM's state to the step before, within
+            [0, 1]; below 1 the meta-agent's gradients through time are bounded (:func:`mamrl.ops.lstm.lstm`).
+        peer_policy: what the peers of a matrix game learn in: "logit", one a state where there are two actions; or
+            "softmax" of two, as published, which moves twice as far under the same ``peer_lr``.
         critic: the outer advantages' values: a learned "lstm" value network, or a "linear" fit to each tau_l.
         own_lr: initial inner learning rate of the meta-agent, the same at every position.
         learn_own_lr: learn it, one for each position (Al-Shedivat et al. 2018).
@@ -60,6 +65,8 @@ class Experiment(Chain):
     num_players: int = 2
     agent: str = "lstm"
     hidden_size: int = 64
+    gradient_carry: float = 1.0
+    peer_policy: str = "logit"
     critic: str = "lstm"
     own_lr: float = 0.1
     learn_own_lr: bool = True
@@ -87,6 +94,9 @@ class Experiment(Chain):
         choose("agent", self.agent, AGENTS)
         choose("critic", self.critic, CRITICS)
         choose("personas", self.personas, PERSONA_RANGES)
+        choose("peer_policy", self.peer_policy, PARAMETRISATIONS)
+        if not 0 <= self.gradient_carry <= 1:
+            raise ValueError(f"gradient_carry is {self.gradient_carry}, expected a number within [0, 1]")
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")

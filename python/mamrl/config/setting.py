@@ -119,15 +119,17 @@ def build(experiment: Experiment) -> Setting:
         return _build_half_cheetah(experiment)
     game = rock_paper_scissors(experiment.num_players) if experiment.game == "rps" else GAMES[experiment.game]()
     num_states = game.num_states
-    peers = tuple(TabularPolicy(num_states, count) for count in game.action_counts[1:])
+    peers = tuple(
+        TabularPolicy(num_states, count, parametrisation=experiment.peer_policy) for count in game.action_counts[1:]
+    )
     own_actions = game.action_counts[0]
     own: Policy
     if experiment.agent == "lstm":
-        own = LSTMPolicy(num_states, own_actions, experiment.hidden_size)
+        own = LSTMPolicy(num_states, own_actions, experiment.hidden_size, gradient_carry=experiment.gradient_carry)
     else:
         own = TabularPolicy(num_states, own_actions)
     value_network = LSTMNetwork(num_states, 1, experiment.hidden_size) if experiment.critic == "lstm" else None
-    populations = personas_for(game, experiment.persona_seed, experiment.personas)
+    populations = personas_for(game, experiment.persona_seed, experiment.personas, experiment.peer_policy)
     return Setting(experiment, game, (own, *peers), populations, value_network)
 
 
@@ -135,4 +137,5 @@ def _build_half_cheetah(experiment: Experiment) -> Setting:
     """A meta-agent on the back leg that is to run right, beside front legs that were trained to run left."""
     teammates = load_teammates(experiment.teammates or None)
     own = gaussian_policies("2x3", hidden_size=experiment.hidden_size)[0]
+    own = replace(own, gradient_carry=experiment.gradient_carry)
     return Setting(experiment, HalfCheetahGame(), (own, teammates.policy), teammates.populations(), None)

@@ -126,10 +126,11 @@ def policy_of(population: Population, game: MatrixGame, player: int) -> TabularP
     Raises:
         ValueError: the population is of another game.
     """
-    policy = TabularPolicy(game.num_states, game.action_counts[player])
-    if population.parameters.shape[1] != policy.num_parameters:
+    width, actions = population.parameters.shape[1], game.action_counts[player]
+    parametrisation = "softmax" if width == game.num_states * actions else "logit"
+    policy = TabularPolicy(game.num_states, actions, parametrisation=parametrisation)
+    if width != policy.num_parameters:
         raise ValueError(
-            f"the population has {population.parameters.shape[1]} parameters a persona, expected "
-            f"{policy.num_parameters} for {game.name}"
+            f"the population has {width} parameters a persona, expected {policy.num_parameters} for {game.name}"
         )
     return policy

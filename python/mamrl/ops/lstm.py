@@ -18,7 +18,12 @@ _NO_THIRD = "mamrl: the LSTM has two derivatives here, and a third was asked for
 
 
 def lstm(
-    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor,
+    gradient_carry: float = 1.0,
 ) -> Tensor:
     """Outputs of an LSTM (Hochreiter and Schmidhuber 1997) that starts at zero, with a linear head at every step.
 
@@ -34,16 +39,21 @@ def lstm(
         recurrent_weight: W (M, 4N, N).
         head_weight: V (M, A, N).
         head_bias: b (M, A).
+        gradient_carry: the share of a gradient that passes from a step's state (h_t, c_t) to the state before it, in
+            [0, 1]: both derivatives are those of a network with states carry x + (1 - carry) sg(x), sg being the
+            identity without a derivative. At 1 they are exact; below, what a step owes to inputs k steps ago is weighed
+            by carry^k, and a recurrence that amplifies by less than 1 / carry a step has bounded gradients.
 
     Returns:
         y (T, M, K, A).
 
     Raises:
         TypeError: a dtype is not as above.
-        ValueError: a shape or a device is not as above, or a state is outside [0, S).
+        ValueError: a shape or a device is not as above, a state is outside [0, S), or the carry is outside [0, 1].
     """
     _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
-    return _lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias)[0]
+    _checks.fraction("gradient_carry", gradient_carry)
+    return _lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias, gradient_carry)[0]
 
 
 def lstm_recorded(
@@ -54,6 +64,7 @@ def lstm_recorded(
     head_bias: Tensor,
     outputs: Tensor,
     saved: Tensor,
+    gradient_carry: float = 1.0,
 ) -> Tensor:
     """:func:`lstm` where a rollout has run it already: returns ``outputs``, differentiable, and computes nothing again.
 
@@ -66,13 +77,15 @@ def lstm_recorded(
         head_bias: as in :func:`lstm`.
         outputs: (T, M, K, A), from :func:`mamrl.ops.rollout.matrix_game_rollout`.
         saved: what stands beside it there.
+        gradient_carry: as in :func:`lstm`.
 
     Returns:
         A copy of outputs (T, M, K, A).
 
     Raises:
         TypeError: a dtype is not as above.
-        ValueError: a shape or a device is not as above, a state is outside [0, S), or a recording requires grad.
+        ValueError: a shape or a device is not as above, a state is outside [0, S), the carry is outside [0, 1], or
+            a recording requires grad.
     """
     horizon, chains, trajectories = _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
     _checks.like("outputs", outputs, "gate_inputs", gate_inputs)
@@ -82,7 +95,8 @@ def lstm_recorded(
     num_outputs, units = head_weight.shape[1:]
     _checks.shape("outputs", outputs, (horizon, chains, trajectories, num_outputs))
     _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _padded(units)))
-    return _recorded(gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved)
+    _checks.fraction("gradient_carry", gradient_carry)
+    return _recorded(gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved, gradient_carry)
 
 
 def lstm_policy(
@@ -193,7 +207,12 @@ def _steps(gate_inputs: Tensor, states: Tensor | None) -> tuple[int, int, int]:
 
 @torch.library.register_fake("mamrl::lstm")
 def _(
-    gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
+    gate_inputs: Tensor,
+    states: Tensor | None,
+    recurrent_weight: Tensor,
+    head_weight: Tensor,
+    head_bias: Tensor,
+    gradient_carry: float,
 ) -> tuple[Tensor, Tensor]:
     steps = _steps(gate_inputs, states)
     outputs = gate_inputs.new_empty(*steps, head_weight.shape[1])
@@ -209,6 +228,7 @@ def _(
     head_bias: Tensor,
     outputs: Tensor,
     saved: Tensor,
+    gradient_carry: float,
 ) -> Tensor:
     return outputs.new_empty(outputs.shape)
 
@@ -221,6 +241,7 @@ def _(
     recurrent_weight: Tensor,
     head_weight: Tensor,
     saved: Tensor,
+    gradient_carry: float,
 ) -> tuple[Tensor, ...]:
     return (
         gate_inputs.new_empty(gate_inputs.shape),
@@ -244,6 +265,7 @@ def _(
     head_weight: Tensor,
     saved: Tensor,
     adjoints: Tensor,
+    gradient_carry: float,
 ) -> tuple[Tensor, ...]:
     return (
         grad_outputs.new_empty(grad_outputs.shape),
@@ -254,14 +276,14 @@ def _(
 
 
 def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    gate_inputs, states, recurrent_weight, head_weight, _ = inputs
+    gate_inputs, states, recurrent_weight, head_weight, _, ctx.gradient_carry = inputs
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(gate_inputs, states, recurrent_weight, head_weight, output[1])
 
 
 def _setup_recorded(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    gate_inputs, states, recurrent_weight, head_weight, _, _, saved = inputs
+    gate_inputs, states, recurrent_weight, head_weight, _, _, saved, ctx.gradient_carry = inputs
     if any(ctx.needs_input_grad[5:7]):
         raise RuntimeError("mamrl: outputs or saved require grad, but they are constants that a rollout recorded")
     ctx.set_materialize_grads(False)
@@ -272,29 +294,29 @@ def _weight_gradients(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | N
     """In the order of the inputs; states have none."""
     if grad_outputs is None:
         return None, None, None, None, None
-    gate_inputs, states, recurrent_weight, head_weight, saved = ctx.saved_tensors
-    grads = _backward(grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved)
+    grads = _backward(grad_outputs, *ctx.saved_tensors, ctx.gradient_carry)
     return grads[0], None, grads[1], grads[2], grads[3]
 
 
 def _differentiate_lstm(ctx: Any, grad_outputs: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
-    return _weight_gradients(ctx, grad_outputs)
+    return (*_weight_gradients(ctx, grad_outputs), None)
 
 
 def _differentiate_recorded(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (*_weight_gradients(ctx, grad_outputs), None, None)
+    return (*_weight_gradients(ctx, grad_outputs), None, None, None)
 
 
 def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.mark_non_differentiable(output[4])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs, output[4])
+    *tensors, ctx.gradient_carry = inputs
+    ctx.save_for_backward(*tensors, output[4])
 
 
 def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tensor | None, ...]:
     """Of <directions, lstm_backward>; saved and adjoints are functions of the weights, so their derivative is in it."""
     if all(direction is None for direction in directions[:4]):
-        return None, None, None, None, None, None
+        return (None,) * 7
     grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
     shapes = (gate_inputs.shape, recurrent_weight.shape, head_weight.shape, head_weight.shape[:2])
     filled = [
@@ -302,13 +324,14 @@ def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tenso
         for direction, shape in zip(directions[:4], shapes, strict=True)
     ]
     point = grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints
-    grads = _double_backward(*filled, *underivable(_NO_THIRD, *point))
-    return grads[0], grads[1], None, grads[2], grads[3], None
+    grads = _double_backward(*filled, *underivable(_NO_THIRD, *point), ctx.gradient_carry)
+    return grads[0], grads[1], None, grads[2], grads[3], None, None
 
 
 def _setup_double_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[4:])
+    *tensors, ctx.gradient_carry = inputs[4:]
+    ctx.save_for_backward(*tensors)
 
 
 def _differentiate_double_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -317,14 +340,14 @@ def _differentiate_double_backward(ctx: Any, *grads: Tensor | None) -> tuple[Ten
     weights = gate_inputs, states, recurrent_weight, head_weight
     total: list[Tensor | None] = [None] * 4
     if grads[0] is not None:
-        total = list(_backward(grads[0], *weights, saved)[:4])
+        total = list(_backward(grads[0], *weights, saved, ctx.gradient_carry)[:4])
     if any(grad is not None for grad in grads[1:]):
         like = gate_inputs, recurrent_weight, head_weight
         filled = [torch.zeros_like(x) if g is None else g for g, x in zip(grads[1:], like, strict=True)]
         bias = gate_inputs.new_zeros(head_weight.shape[:2])
-        products = _double_backward(*filled, bias, grad_outputs, *weights, saved, adjoints)[1:]
+        products = _double_backward(*filled, bias, grad_outputs, *weights, saved, adjoints, ctx.gradient_carry)[1:]
         total = [p if t is None else t + p for t, p in zip(total, [*products, bias], strict=True)]
-    return (*total, *[None] * 7)
+    return (*total, *[None] * 8)
 
 
 register_autograd("lstm", _differentiate_lstm, setup_context=_setup_lstm)

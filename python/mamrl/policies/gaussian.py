@@ -29,17 +29,19 @@ class GaussianLSTMPolicy:
         observation_columns: which of the 17 observations it sees.
         action_columns: which of the 6 joints it moves.
         hidden_size: N.
+        gradient_carry: as :class:`~mamrl.policies.lstm.LSTMNetwork`'s.
     """
 
     observation_columns: tuple[int, ...] = tuple(range(NUM_OBSERVATIONS))
     action_columns: tuple[int, ...] = tuple(range(NUM_ACTIONS))
     hidden_size: int = 64
     kind: int = GAUSSIAN
+    gradient_carry: float = 1.0
 
     @property
     def network(self) -> LSTMNetwork:
         """Gives the means."""
-        return LSTMNetwork(len(self.observation_columns), self.num_actions, self.hidden_size)
+        return LSTMNetwork(len(self.observation_columns), self.num_actions, self.hidden_size, self.gradient_carry)
 
     @property
     def num_actions(self) -> int:
@@ -72,7 +74,7 @@ class GaussianLSTMPolicy:
         embedded = torch.relu(torch.baddbmm(b_in.unsqueeze(1), seen, w_in.mT))
         gates = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
         gates = gates.view(chains, horizon, trajectories, -1).transpose(0, 1).contiguous()
-        return ops.lstm(gates, None, w_recurrent, w_head, b_head)
+        return ops.lstm(gates, None, w_recurrent, w_head, b_head, self.gradient_carry)
 
     def log_probs(
         self, parameters: Tensor, observations: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()

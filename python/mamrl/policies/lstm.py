@@ -22,11 +22,19 @@ class LSTMNetwork:
     On one-hot observations the first layer and the LSTM's input weights are a table of S rows of 4N gates, which is all
     that the kernels see of them. One bias a gate: torch's second one is redundant, and under the inner gradient step it
     would double the bias's learning rate.
+
+    Attributes:
+        num_states: S.
+        num_outputs: how many numbers a step.
+        hidden_size: N.
+        gradient_carry: the share of a gradient that passes from a step's state to the state before it, see
+            :func:`mamrl.ops.lstm.lstm`.
     """
 
     num_states: int
     num_outputs: int
     hidden_size: int = 64
+    gradient_carry: float = 1.0
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Input weight and bias, gate weight, recurrent weight, gate bias, head weight and bias."""
@@ -81,25 +89,34 @@ class LSTMNetwork:
         Returns:
             (T, M, K, outputs), twice differentiable in the parameters.
         """
-        tensors = self.kernel_tensors(parameters)
+        table, recurrent, head, bias = self.kernel_tensors(parameters)
         if recorded:
-            return ops.lstm_recorded(tensors[0], states, *tensors[1:], *recorded)
-        return ops.lstm(tensors[0], states, *tensors[1:])
+            outputs, saved = recorded
+            return ops.lstm_recorded(table, states, recurrent, head, bias, outputs, saved, self.gradient_carry)
+        return ops.lstm(table, states, recurrent, head, bias, self.gradient_carry)
 
 
 @dataclass(frozen=True)
 class LSTMPolicy:
-    """A categorical LSTM policy, the papers' meta-agent (Kim et al. 2021, appendix B.1)."""
+    """A categorical LSTM policy, the papers' meta-agent (Kim et al. 2021, appendix B.1).
+
+    Attributes:
+        num_states: S.
+        num_actions: A.
+        hidden_size: N.
+        gradient_carry: as :class:`LSTMNetwork`'s: below 1 its gradients through time are bounded, and biased.
+    """
 
     num_states: int
     num_actions: int
     hidden_size: int = 64
     kind: int = reference.LSTM
+    gradient_carry: float = 1.0
 
     @property
     def network(self) -> LSTMNetwork:
         """Its network, one output an action."""
-        return LSTMNetwork(self.num_states, self.num_actions, self.hidden_size)
+        return LSTMNetwork(self.num_states, self.num_actions, self.hidden_size, self.gradient_carry)
 
     @property
     def num_parameters(self) -> int:

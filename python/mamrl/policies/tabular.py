@@ -9,28 +9,46 @@ import torch
 from torch import Tensor
 
 from mamrl import ops
+from mamrl.errors import choose
 from mamrl.ops import reference
 from mamrl.policies.base import check_rows
 from mamrl.policies.checks import check_actions, trusted
+
+PARAMETRISATIONS = ("logit", "softmax")
 
 
 @dataclass(frozen=True)
 class TabularPolicy:
     """One distribution a state.
 
-    With two actions the parameters are S logits of action 0, the papers' own parametrisation of a Bernoulli; with more
-    they are S * A logits of a softmax.
+    The parameters are S * A logits of a softmax, or with two actions, where nothing else is asked for, S logits of
+    action 0. The policies are the same, how they learn is not: a gradient step moves both logits of a softmax, and so
+    their difference, which is the one logit, by twice as much.
+
+    Attributes:
+        num_states: S.
+        num_actions: A.
+        parametrisation: one of ``PARAMETRISATIONS``; with three actions or more it is "softmax" in either case.
     """
 
     num_states: int
     num_actions: int
     kind: int = reference.TABULAR
     memoryless: bool = True
+    parametrisation: str = "logit"
+
+    def __post_init__(self) -> None:
+        choose("parametrisation", self.parametrisation, PARAMETRISATIONS)
+
+    @property
+    def one_logit(self) -> bool:
+        """Whether a state has one parameter, the logit of action 0."""
+        return self.num_actions == 2 and self.parametrisation == "logit"
 
     @property
     def num_parameters(self) -> int:
         """P."""
-        return self.num_states * (1 if self.num_actions == 2 else self.num_actions)
+        return self.num_states * (1 if self.one_logit else self.num_actions)
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Zeros (P,): every action as likely as any other."""
@@ -39,7 +57,7 @@ class TabularPolicy:
     def table(self, parameters: Tensor) -> Tensor:
         """Logits of every state, (M, P) -> (M, S, A)."""
         check_rows("parameters", parameters, self.num_parameters)
-        if self.num_actions == 2:
+        if self.one_logit:
             return torch.stack([parameters, torch.zeros_like(parameters)], dim=-1)
         return parameters.view(-1, self.num_states, self.num_actions)
 
@@ -53,7 +71,7 @@ class TabularPolicy:
         if not trusted() and not bool(((probabilities > 0) & (probabilities < 1)).all()):
             raise ValueError("probabilities hold one outside (0, 1), whose logit is not finite")
         logs = torch.log(probabilities)
-        if self.num_actions == 2:
+        if self.one_logit:
             return logs[..., 0] - logs[..., 1]
         return logs.flatten(-2)
 

@@ -123,7 +123,9 @@ def favourite_personas(
     return _populations(policy, draw, group_names, sizes, seed)
 
 
-def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution") -> dict[str, Population]:
+def personas_for(
+    game: MatrixGame, seed: int = 0, ranges: str = "in-distribution", parametrisation: str = "logit"
+) -> dict[str, Population]:
     """The papers' population for a game: 400/40/40 in two-action games, 600/60/60 in games of three actions.
 
     In distribution the ranges are the papers'. Out of distribution they overlap less; the papers show that in a picture
@@ -135,13 +137,14 @@ def personas_for(game: MatrixGame, seed: int = 0, ranges: str = "in-distribution
         game: any game whose players have equally many actions.
         seed: the population's own seed, independent of the training's.
         ranges: one of ``PERSONA_RANGES``.
+        parametrisation: of the peers' :class:`~mamrl.policies.TabularPolicy`, "logit" or "softmax".
 
     Raises:
-        ValueError: players with different numbers of actions, or another ``ranges``.
+        ValueError: players with different numbers of actions, or another ``ranges`` or ``parametrisation``.
     """
     if len(set(game.action_counts)) != 1:
         raise ValueError(f"personas need players with equally many actions, got {game.action_counts}")
-    policy = TabularPolicy(game.num_states, game.action_counts[0])
+    policy = TabularPolicy(game.num_states, game.action_counts[0], parametrisation=parametrisation)
     outside = choose("ranges", ranges, PERSONA_RANGES) == "out-of-distribution"
     if policy.num_actions == 2:
         dilemma = game.name == "ipd"

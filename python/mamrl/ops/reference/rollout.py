@@ -50,7 +50,8 @@ def matrix_game_rollout(
                 index = state[player].unsqueeze(-1).expand(-1, -1, action_counts[player])
                 logits = network[0].gather(1, index)
             else:
-                logits = lstm(network[0], torch.stack(seen[player]), *network[1:4])[-1]
+                table, recurrent, head, bias = network[:4]
+                logits = lstm(table, torch.stack(seen[player]), recurrent, head, bias)[-1]
             chosen.append(sample(logits, uniforms(keys, t, num_trajectories, player)))
         joint = torch.stack(chosen)
         states.append(state)
@@ -61,8 +62,8 @@ def matrix_game_rollout(
     result = [torch.stack(x, dim=1) for x in (states, actions, rewards)]
     for player, kind in enumerate(kinds):
         for first in range(0, NUM_TENSORS[kind] if kind != TABULAR else 0, 4):
-            network = policies[player][first : first + 4]
-            result += [lstm(network[0], result[0][player], *network[1:]), payoffs.new_zeros(0)]
+            table, recurrent, head, bias = policies[player][first : first + 4]
+            result += [lstm(table, result[0][player], recurrent, head, bias), payoffs.new_zeros(0)]
     return result
 
 
