@@ -14,6 +14,7 @@ from mamrl.evaluation import MetaTest, confidence_interval
 from mamrl.training.runs import learning_curve
 
 if TYPE_CHECKING:
+    from mamrl.evaluation.diagnosis import Diagnosis
     from mamrl.populations.teammates import Teammates
     from mamrl.training.runs import Run
 
@@ -54,6 +55,29 @@ def curve_label(run: Run) -> str:
     experiment = run.setting.experiment
     agents = {"lstm": "", "tabular": ", tabular", "tabular-exact": ", exact values"}
     return TITLES.get(experiment.algorithm, experiment.algorithm) + agents[experiment.agent]
+
+
+def plot_diagnosis(diagnosis: Diagnosis, path: str | Path) -> None:
+    """Three panels: the samples' norms beside their cosine, growth along the chain, and the terms' shares."""
+    figure, (norms, growth, shares) = pyplot().subplots(1, 3, figsize=(12, 3.6))
+    personas = diagnosis.personas
+    names = [f"{p.group} {i}" for i, p in enumerate(personas)]
+    for i, persona in enumerate(personas):
+        norms.plot([i] * len(persona.norms), persona.norms, "o", color=f"C{i}", alpha=0.6)
+        norms.annotate(f"{persona.cosine:+.2f}", (i, float(persona.norms.max())), (0, 6), textcoords="offset points")
+        growth.plot(persona.growth, "o-", color=f"C{i}", label=names[i])
+    norms.set(yscale="log", ylabel="norm of a sample (cosine above)")
+    growth.set(yscale="log", xlabel="chain position", ylabel="largest singular value of d phi_l / d phi_0")
+    growth.legend(fontsize=7)
+    for j, term in enumerate(("current", "own", "peers")):
+        places = [i + 0.25 * (j - 1) for i in range(len(personas))]
+        shares.bar(places, [p.shares[term] for p in personas], width=0.25, label=term)
+    shares.set(ylabel="share of the gradient along itself")
+    shares.legend(fontsize=7)
+    for axis in (norms, shares):
+        axis.set_xticks(range(len(names)), names, rotation=30, fontsize=7)
+    figure.tight_layout()
+    save_figure(figure, path)
 
 
 def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> None:

@@ -21,7 +21,7 @@ TABLE = torch.stack([PROBABILITIES, 1 - PROBABILITIES], dim=-1)[None]
 def test_both_are_the_same_distributions():
     states, actions = torch.randint(5, (4, 1, 6)), torch.randint(2, (4, 1, 6))
     first, second = ONE.parameters_of(TABLE), TWO.parameters_of(TABLE)
-    assert first.shape == (1, 5) and second.shape == (1, 10)
+    assert (first.shape, second.shape) == ((1, 5), (1, 10))
     torch.testing.assert_close(torch.softmax(TWO.table(second), -1), TABLE)
     torch.testing.assert_close(ONE.log_probs(first, states, actions), TWO.log_probs(second, states, actions))
 
@@ -63,5 +63,5 @@ def test_an_experiment_says_what_its_peers_learn_in():
 
 def test_another_parametrisation_is_refused():
     for call in (lambda: TabularPolicy(5, 2, parametrisation="two"), lambda: Experiment(peer_policy="two")):
-        with pytest.raises(ValueError, match="'two'.*expected one of"):
+        with pytest.raises(ValueError, match=r"'two'.*expected one of"):
             call()

@@ -11,7 +11,19 @@ import sys
 from collections.abc import Sequence
 
 # the module of each command, in the order of --help
-COMMANDS = ("demo", "train", "test", "plot", "population", "render", "reproduce", "crossplay", "shape", "info")
+COMMANDS = (
+    "demo",
+    "train",
+    "test",
+    "diagnose",
+    "plot",
+    "population",
+    "render",
+    "reproduce",
+    "crossplay",
+    "shape",
+    "info",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

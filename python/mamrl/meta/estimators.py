@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from mamrl.meta.chain import Chain, Position, unroll
 from mamrl.meta.objectives import advantages, linear_baseline
 from mamrl.ops import reference
 from mamrl.policies.base import Policy
+
+if TYPE_CHECKING:
+    from mamrl.meta.algorithm import Algorithm
 
 
 def meta_objective(
@@ -78,29 +82,35 @@ def outer_advantages(
     return result
 
 
-def surrogate(chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
+def surrogate(
+    chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor], terms: Algorithm | None = None
+) -> Tensor:
     """The estimator's sum of weighted log-probabilities; docs/estimators.md has each estimator's equation.
 
     Args:
         chain: its algorithm and estimator.
         positions: 0..L.
         weights: outer advantages (T, M, K) at each position.
+        terms: which of the sum's terms to take; None is the algorithm's.
 
     Returns:
         (M,), one objective a chain.
     """
+    terms = chain.terms if terms is None else terms
     own = [position.log_probs[0] for position in positions]
     peers = [sum(position.log_probs[1:], torch.zeros_like(own[0])) for position in positions]
-    if not chain.terms.meta:
+    if not terms.meta:
         return _aligned(weights[0], own[0])
     if chain.estimator == "published":
-        return _published(chain, own, peers, weights)
+        return _published(chain, terms, own, peers, weights)
     if chain.estimator == "expected":
-        return _expected(chain, own, peers, weights)
-    return _sampled(chain, own, positions, weights)
+        return _expected(chain, terms, own, peers, weights)
+    return _sampled(chain, terms, own, positions, weights)
 
 
-def _published(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+def _published(
+    chain: Chain, terms: Algorithm, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]
+) -> Tensor:
     """sum_{m=1..L} mean_k sum_t A_m (own_0 + sum_{l=1..m} own_l + sum_{l=1..m} peers_l) / (L + 1).
 
     By linearity position l needs one weight, sum_{m >= max(l, 1)} A_m.
@@ -110,25 +120,29 @@ def _published(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], wei
     for position in range(chain.chain_length, -1, -1):
         if position > 0:
             later = later + weights[position]
-        if position == 0 or chain.terms.own_learning:
+        if position == 0 or terms.own_learning:
             total = total + _aligned(later, own[position])
-        if position > 0 and chain.terms.peer_learning:
+        if position > 0 and terms.peer_learning:
             total = total + _aligned(later, peers[position])
     return total / (chain.chain_length + 1)
 
 
-def _expected(chain: Chain, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+def _expected(
+    chain: Chain, terms: Algorithm, own: Sequence[Tensor], peers: Sequence[Tensor], weights: Sequence[Tensor]
+) -> Tensor:
     """sum_{m=1..L} mean_k sum_t A_m (own_m + peers_m): phi_{l+1} is a function of the expected gradient."""
     total = torch.zeros_like(weights[0][0, :, 0])
     for position in range(1, chain.chain_length + 1):
-        if chain.terms.own_learning:
+        if terms.own_learning:
             total = total + _aligned(weights[position], own[position])
-        if chain.terms.peer_learning:
+        if terms.peer_learning:
             total = total + _aligned(weights[position], peers[position])
     return total
 
 
-def _sampled(chain: Chain, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]) -> Tensor:
+def _sampled(
+    chain: Chain, terms: Algorithm, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]
+) -> Tensor:
     """phi_{l+1} is a function of the K trajectories drawn, whose probability phi_0 changes.
 
     Position l's own log-probability of all K trajectories is weighed by the mean return of every later tau_m less a
@@ -137,9 +151,9 @@ def _sampled(chain: Chain, own: Sequence[Tensor], positions: Sequence[Position],
     total = torch.zeros_like(weights[0][0, :, 0])
     later = torch.zeros_like(total)
     for position in range(chain.chain_length, -1, -1):
-        if position > 0 and chain.terms.own_learning:
+        if position > 0 and terms.own_learning:
             total = total + _aligned(weights[position], own[position])
-        if position == 0 or chain.terms.own_learning:
+        if position == 0 or terms.own_learning:
             total = total + later * own[position].sum((0, 2))
         rewards = positions[position].trajectories.rewards[0]
         returns = (rewards * reference.discount_powers(rewards, chain.discount)).sum(0).mean(-1)
