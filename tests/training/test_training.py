@@ -176,10 +176,18 @@ def test_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_divergence_stops_with_what_happened_and_keeps_the_last_checkpoint(tmp_path):
+def test_divergence_stops_with_what_happened_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     folder = tmp_path / "run"
+
+    def every_chain_overflows(rows):
+        return torch.full_like(rows, torch.nan), torch.tensor(len(rows))
+
+    quiet(TINY.replace(iterations=2), seed=1, out=folder)
+    kept = (folder / LAST).read_bytes()
+    monkeypatch.setattr("mamrl.training.learner.drop_overflowing", every_chain_overflows)
     with pytest.raises(FloatingPointError, match="meta-gradient is NaN or infinite"):
-        quiet(AGENTS["lstm"].replace(peer_lr=1e38, own_lr=1e38), out=folder)
+        quiet(TINY, seed=1, out=folder, resume=True)
+    assert (folder / LAST).read_bytes() == kept
 
 
 @pytest.mark.parametrize("pcgrad", [False, True])
