@@ -1,6 +1,6 @@
 """The ids that Gymnasium knows the library's environments by.
 
-Gymnasium has had no plugins since 1.0, and importing it takes longer than importing this library. So nothing is imported
+Gymnasium has no plugins any more, and importing it takes longer than importing this library. So nothing is imported
 here: the ids are registered as soon as both have been imported, whichever came first.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 # where Gymnasium keeps its ids
 _REGISTRATION = "gymnasium.envs.registration"
 
-# name of the id -> the module of the environments, the classes of one and of many, and the settings that are the id's own
+# name of the id -> the module of its environments, the classes of one and of many, and settings of the id's own
 _MATRIX_GAME = ("mamrl.envs.matrix_game", "MatrixGameEnv", "MatrixGameVectorEnv")
 ENVIRONMENTS: dict[str, tuple[tuple[str, str, str], dict[str, Any]]] = {
     "IPD": (_MATRIX_GAME, {"game": "ipd", "opponent": "tit-for-tat"}),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from mamrl.checkpoint import write_whole
 from mamrl.games.half_cheetah import default_model
+from mamrl.games.half_cheetah_painter import Painter
 from mamrl.games.trajectories import play, random_keys
 from mamrl.meta import unroll
 from mamrl.training.runs import Run
@@ -57,32 +56,8 @@ def draw(positions: np.ndarray, width: int = 480, height: int = 270) -> list[np.
         ImportError: MuJoCo is missing.
         OSError: no offscreen renderer works; says which was tried and why it failed.
     """
-    # MuJoCo reads this once, when it is first imported; a choice of the user's stands
-    backend = os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
-    try:
-        import mujoco
-
-        return _draw(mujoco, positions, width, height)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"drawing needs MuJoCo: pip install 'mamrl[mujoco]' ({error})") from None
-    except Exception as error:  # every backend fails in a way of its own
-        raise OSError(
-            f"no offscreen renderer works: MUJOCO_GL={backend} failed ({type(error).__name__}: {error}). Install EGL "
-            "(libegl1) or OSMesa (libosmesa6), and set MUJOCO_GL to egl or osmesa"
-        ) from error
-
-
-def _draw(mujoco: Any, positions: np.ndarray, width: int, height: int) -> list[np.ndarray]:
-    model = mujoco.MjModel.from_xml_path(str(default_model()))
-    data = mujoco.MjData(model)
-    pictures = []
-    with mujoco.Renderer(model, height, width) as renderer:
-        for qpos in positions:
-            data.qpos[:] = qpos
-            mujoco.mj_forward(model, data)
-            renderer.update_scene(data, camera="track")
-            pictures.append(renderer.render())
-    return pictures
+    with closing(Painter(default_model(), width, height)) as painter:
+        return [painter.picture(qpos) for qpos in positions]
 
 
 def save_gif(pictures: Sequence[np.ndarray], path: str | Path, seconds_a_picture: float = 0.05) -> None:

@@ -30,7 +30,7 @@ def test_the_ids_are_known_after_both_imports(prelude):
     code += (
         "\nprint(gymnasium.make('mamrl/IPD-v0').reset()[1], gymnasium.make_vec('mamrl/IPD-v0', num_envs=2).num_envs)"
     )
-    assert run(code).split("\n") == [str(len(ENVIRONMENTS)), "{} 2"]
+    assert run(code).split("\n") == [str(len(ENVIRONMENTS)), "{}", "2"]
 
 
 @pytest.mark.parametrize("module", ["mamrl", "mamrl.envs"])

@@ -30,6 +30,7 @@ class CoinGameVectorEnv(BatchVectorEnv):
             of what it sees (E, ...).
         autoreset_mode: Gymnasium's, or its value, such as "SameStep".
         copy: False returns arrays that a later step may write over.
+        render_mode: "ansi" has :meth:`render` give text, "rgb_array" pictures.
         **settings: of :class:`mamrl.envs.coin_game.BatchedCoinGame`, such as ``variant``, ``grid``, ``episode_length``
             and ``observation``.
 
@@ -38,6 +39,8 @@ class CoinGameVectorEnv(BatchVectorEnv):
         ValueError: an argument out of range, or an opponent that the rules have no place for.
     """
 
+    _batch: BatchedCoinGame
+
     def __init__(
         self,
         num_envs: int = 1,
@@ -45,6 +48,7 @@ class CoinGameVectorEnv(BatchVectorEnv):
         opponent: str | Callable[[np.ndarray], Any] = "cooperate",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
+        render_mode: str | None = None,
         **settings: Any,
     ) -> None:
         mode = AUTORESET_NAMES[autoreset_mode_of(autoreset_mode)]
@@ -54,7 +58,8 @@ class CoinGameVectorEnv(BatchVectorEnv):
                 raise TypeError(f"opponent is {type(opponent).__name__}, expected a name of {PLAYERS} or a function")
             move_weights(self._batch.game, choose("opponent", opponent, PLAYERS), torch.zeros(1, 4), 1)
         self._opponent = opponent
-        super().__init__(num_envs, observation_space(self._batch), _actions_of(self._batch), autoreset_mode, copy)
+        space, actions = observation_space(self._batch), spaces.Discrete(self._batch.game.num_actions)
+        super().__init__(num_envs, space, actions, autoreset_mode, copy, render_mode)
         self._seen = self._batch.reset(seed=0)[0]
         self._nothing = np.zeros(num_envs, bool)
 
@@ -114,10 +119,6 @@ def observation_space(batch: BatchedCoinGame) -> spaces.Box:
         return spaces.Box(np.zeros_like(highest), highest, dtype=np.uint8)
     dtype = np.float32 if batch.plane_dtype == torch.float32 else np.uint8
     return spaces.Box(0, 1, (4, game.height, game.width), dtype)
-
-
-def _actions_of(batch: BatchedCoinGame) -> spaces.Discrete:
-    return spaces.Discrete(batch.game.num_actions)
 
 
 class CoinGameEnv(SingleEnv):

@@ -17,10 +17,13 @@ class CoinGameParallelEnv(_OneOfABatch):
 
     Args:
         batch: of one environment, with NumPy and without autoreset.
+        render_mode: "ansi", "rgb_array" or None.
     """
 
-    def __init__(self, batch: BatchedCoinGame) -> None:
-        super().__init__(batch.game.name, batch)
+    _batch: BatchedCoinGame
+
+    def __init__(self, batch: BatchedCoinGame, render_mode: str | None = None) -> None:
+        super().__init__(batch.game.name, batch, render_mode)
         self._batch = batch
         for agent in self.possible_agents:
             self.observation_spaces[agent] = observation_space(batch)

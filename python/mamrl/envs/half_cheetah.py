@@ -10,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
+from mamrl.envs.drawing import HALF_CHEETAH_METADATA
 from mamrl.envs.vector import AUTORESET_NAMES, BatchVectorEnv, SingleEnv, autoreset_mode_of
 from mamrl.games.factorization import NUM_ACTIONS, NUM_OBSERVATIONS
 from mamrl.games.half_cheetah import HalfCheetah
@@ -30,12 +31,16 @@ class HalfCheetahVectorEnv(BatchVectorEnv):
             episode.
         autoreset_mode: Gymnasium's, or its value, such as "SameStep".
         copy: False returns arrays that later steps write over.
+        render_mode: "ansi" has :meth:`render` give text, "rgb_array" pictures.
         **settings: of :class:`mamrl.games.half_cheetah.HalfCheetah`, such as ``episode_length``.
 
     Raises:
         ImportError: MuJoCo is missing; the message says what to install.
         ValueError: an argument out of range.
     """
+
+    metadata = HALF_CHEETAH_METADATA
+    _batch: HalfCheetah
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class HalfCheetahVectorEnv(BatchVectorEnv):
         direction: Any = 1,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
+        render_mode: str | None = None,
         **settings: Any,
     ) -> None:
         mode = AUTORESET_NAMES[autoreset_mode_of(autoreset_mode)]
@@ -57,6 +63,7 @@ class HalfCheetahVectorEnv(BatchVectorEnv):
             spaces.Box(-1.0, 1.0, (NUM_ACTIONS,), np.float32),
             autoreset_mode,
             copy,
+            render_mode,
         )
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -112,6 +119,8 @@ class HalfCheetahEnv(SingleEnv):
     Args:
         **settings: as :class:`HalfCheetahVectorEnv` takes them, without ``num_envs`` and ``autoreset_mode``.
     """
+
+    metadata = HALF_CHEETAH_METADATA
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(HalfCheetahVectorEnv(1, autoreset_mode=AutoresetMode.DISABLED, **settings))

@@ -34,11 +34,14 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         observation: "state", integers; or "one-hot", float32 vectors.
         autoreset_mode: Gymnasium's, or its value, such as "SameStep".
         copy: False returns arrays that a later step may write over.
+        render_mode: "ansi" has :meth:`render` give text, "rgb_array" pictures.
 
     Raises:
         TypeError: neither a game nor payoffs, or an opponent of an unknown kind.
         ValueError: an argument out of range, or an opponent that does not fit the game.
     """
+
+    _batch: BatchedMatrixGame
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         observation: str = "state",
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         copy: bool = True,
+        render_mode: str | None = None,
     ) -> None:
         if (game is None) == (payoffs is None):
             raise TypeError("expected either game or payoffs, of shape (n, A_1, ..., A_n)")
@@ -68,7 +72,7 @@ class MatrixGameVectorEnv(BatchVectorEnv):
         )
         self._one_hot = choose("observation", observation, OBSERVATIONS) == "one-hot"
         space = spaces.Box(0.0, 1.0, (states,), np.float32) if self._one_hot else spaces.Discrete(states)
-        super().__init__(num_envs, space, spaces.Discrete(own_actions), autoreset_mode, copy)
+        super().__init__(num_envs, space, spaces.Discrete(own_actions), autoreset_mode, copy, render_mode)
         self._rows = np.eye(states, dtype=np.float32)
         self._opponents = opponents_of(opponent, self.game, num_envs, episode_length)
         self._random = any(other.random for other in self._opponents)

@@ -10,6 +10,7 @@ from pettingzoo import ParallelEnv
 
 from mamrl.envs.batched import BatchedMatrixGame, batched
 from mamrl.envs.coin_game import BatchedCoinGame
+from mamrl.envs.drawing import HALF_CHEETAH_METADATA, METADATA, checked_mode, frames
 from mamrl.games.factorization import NUM_OBSERVATIONS
 from mamrl.games.half_cheetah import HalfCheetah
 from mamrl.games.matrix import MatrixGame
@@ -18,11 +19,12 @@ from mamrl.games.ownership import WholeCopies
 _SETTLED = ("autoreset", "backend", "copy", "device", "index_dtype", "num_envs", "num_threads")
 
 
-def parallel(game: str | MatrixGame | Any, **settings: Any) -> ParallelEnv:
+def parallel(game: str | MatrixGame | Any, *, render_mode: str | None = None, **settings: Any) -> ParallelEnv:
     """One environment of a game as a PettingZoo ``ParallelEnv`` with agents "player_0", "player_1", ...
 
     Args:
         game: as :func:`mamrl.envs.batched` takes it: a name, a game, payoffs, "half-cheetah" or "coin-game".
+        render_mode: "ansi" has ``render()`` give text, "rgb_array" pictures.
         **settings: of a matrix game ``episode_length`` and ``observation`` ("state" or "one-hot"); of HalfCheetah and
             the coin game all that :class:`mamrl.games.half_cheetah.HalfCheetah` and
             :class:`mamrl.envs.coin_game.BatchedCoinGame` take for one environment, such as ``factorization``.
@@ -37,20 +39,25 @@ def parallel(game: str | MatrixGame | Any, **settings: Any) -> ParallelEnv:
             raise TypeError(f"{name} is a setting of mamrl.envs.batched, not of a single parallel environment")
     batch = batched(game, 1, autoreset="disabled", backend="numpy", **settings)
     if isinstance(batch, HalfCheetah):
-        return HalfCheetahParallelEnv(batch)
+        return HalfCheetahParallelEnv(batch, render_mode)
     if isinstance(batch, BatchedCoinGame):
         from mamrl.envs.coin_game_parallel import CoinGameParallelEnv
 
-        return CoinGameParallelEnv(batch)
-    return MatrixGameParallelEnv(batch)
+        return CoinGameParallelEnv(batch, render_mode)
+    return MatrixGameParallelEnv(batch, render_mode)
 
 
 class _OneOfABatch(WholeCopies, ParallelEnv):
     """What both have in common: agents that come and go together, and their spaces."""
 
-    def __init__(self, name: str, batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah) -> None:
-        self.metadata = {"name": name, "render_modes": [], "is_parallelizable": True}
-        self.render_mode = None
+    metadata = METADATA
+    _batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah
+
+    def __init__(
+        self, name: str, batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah, render_mode: str | None
+    ) -> None:
+        self.metadata = type(self).metadata | {"name": name, "is_parallelizable": True}
+        self.render_mode = checked_mode(render_mode)
         self.possible_agents = [f"player_{i}" for i in range(batch.num_agents)]
         self.agents: list[str] = []
         self.observation_spaces: dict[str, spaces.Space] = {}
@@ -63,6 +70,15 @@ class _OneOfABatch(WholeCopies, ParallelEnv):
     def action_space(self, agent: str) -> spaces.Space:
         """Of one agent, the same object every time."""
         return self.action_spaces[agent]
+
+    def render(self) -> str | np.ndarray:
+        """What it looks like: text with render_mode "ansi", a picture with "rgb_array".
+
+        Raises:
+            RuntimeError: there is no render_mode; or after :meth:`close`, of HalfCheetah.
+            OSError: no offscreen renderer works, where there is to be a picture of HalfCheetah.
+        """
+        return frames(self._batch, self.render_mode)[0]
 
     def _checked(self, actions: dict[str, Any]) -> list[np.ndarray]:
         """The agents' actions in order.
@@ -96,10 +112,13 @@ class MatrixGameParallelEnv(_OneOfABatch):
 
     Args:
         batch: of one environment, with NumPy and without autoreset.
+        render_mode: "ansi", "rgb_array" or None.
     """
 
-    def __init__(self, batch: BatchedMatrixGame) -> None:
-        super().__init__(batch.game.name, batch)
+    _batch: BatchedMatrixGame
+
+    def __init__(self, batch: BatchedMatrixGame, render_mode: str | None = None) -> None:
+        super().__init__(batch.game.name, batch, render_mode)
         self._batch = batch
         states, one_hot = batch.game.num_states, batch.observation == "one-hot"
         vectors = batch.reset()[0].dtype.type
@@ -136,10 +155,14 @@ class HalfCheetahParallelEnv(_OneOfABatch):
 
     Args:
         batch: of one environment, with NumPy and without autoreset.
+        render_mode: "ansi", "rgb_array" or None.
     """
 
-    def __init__(self, batch: HalfCheetah) -> None:
-        super().__init__("half-cheetah", batch)
+    metadata = HALF_CHEETAH_METADATA
+    _batch: HalfCheetah
+
+    def __init__(self, batch: HalfCheetah, render_mode: str | None = None) -> None:
+        super().__init__("half-cheetah", batch, render_mode)
         self._batch = batch
         self._seeded = False
         empty = batch.agent_observations(np.zeros((1, NUM_OBSERVATIONS)))

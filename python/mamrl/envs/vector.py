@@ -15,8 +15,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from mamrl.envs.batched import BatchedMatrixGame
+from mamrl.envs.coin_game import BatchedCoinGame
+from mamrl.envs.drawing import METADATA, checked_mode, frames
 from mamrl.envs.draws import Draws, seeds_of
 from mamrl.errors import choose
+from mamrl.games.half_cheetah import HalfCheetah
 from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 AUTORESET_NAMES = {
@@ -45,7 +49,11 @@ class BatchVectorEnv(WholeCopies, VectorEnv):
         action_space: of one environment.
         autoreset_mode: what happens after an episode's end.
         copy: whether what is returned is the caller's; if not, later steps write over it.
+        render_mode: "ansi", "rgb_array" or None.
     """
+
+    metadata = METADATA
+    _batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah
 
     def __init__(
         self,
@@ -54,10 +62,12 @@ class BatchVectorEnv(WholeCopies, VectorEnv):
         action_space: gymnasium.Space,
         autoreset_mode: str | AutoresetMode,
         copy: bool,
+        render_mode: str | None,
     ) -> None:
         self.num_envs, self.copy = num_envs, copy
         self.autoreset_mode = autoreset_mode_of(autoreset_mode)
-        self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
+        self.render_mode = checked_mode(render_mode)
+        self.metadata = type(self).metadata | {"autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
@@ -123,6 +133,19 @@ class BatchVectorEnv(WholeCopies, VectorEnv):
             raise RuntimeError("the environments have not been reset, call reset() before the first step")
         return self._step(actions)
 
+    @exclusive
+    def render(self) -> tuple[str | np.ndarray, ...]:
+        """What each environment looks like: text with render_mode "ansi", pictures with "rgb_array".
+
+        Raises:
+            RuntimeError: there is no render_mode; before the first reset, or after :meth:`close`.
+            OSError: no offscreen renderer works, where there is to be a picture of HalfCheetah.
+        """
+        self._check_open()
+        if not self._draws.seeded:
+            raise RuntimeError("the environments have not been reset, call reset() before render()")
+        return tuple(frames(self._batch, self.render_mode))
+
     def _begin(self, which: Tensor, mask: np.ndarray | None, afresh: bool) -> tuple[np.ndarray, dict[str, Any]]:
         """Begins episodes of environments ``which`` (k,), the same as ``mask``; ``afresh`` from new seeds."""
         raise NotImplementedError
@@ -183,8 +206,10 @@ class SingleEnv(WholeCopies, gymnasium.Env):
         batch: of one environment, with autoreset_mode DISABLED.
     """
 
+    metadata = METADATA
+
     def __init__(self, batch: BatchVectorEnv) -> None:
-        self.metadata = {"render_modes": []}
+        self.render_mode = batch.render_mode
         self.observation_space, self.action_space = batch.single_observation_space, batch.single_action_space
         self._batch = batch
 
@@ -201,6 +226,10 @@ class SingleEnv(WholeCopies, gymnasium.Env):
             raise ValueError(f"action has shape {given.shape}, expected {self.action_space.shape}")
         observations, rewards, terminations, truncations, infos = self._batch.step(given[None])
         return observations[0], float(rewards[0]), bool(terminations[0]), bool(truncations[0]), _single(infos)
+
+    def render(self) -> str | np.ndarray:
+        """What it looks like; the errors are those of :meth:`BatchVectorEnv.render`."""
+        return self._batch.render()[0]
 
     def close(self) -> None:
         """Ends its use; closing twice is no error."""

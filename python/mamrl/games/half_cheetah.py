@@ -22,6 +22,7 @@ import torch
 from mamrl._load import load_optional
 from mamrl.errors import choose
 from mamrl.games.factorization import NUM_ACTIONS, NUM_OBSERVATIONS, Factorization
+from mamrl.games.half_cheetah_painter import Painter
 from mamrl.games.ownership import Guard, WholeCopies, exclusive
 
 MUJOCO_VERSION = "4.0.0"
@@ -30,8 +31,10 @@ BACKENDS = ("numpy", "torch")
 
 Array: TypeAlias = Any  # np.ndarray or torch.Tensor, by the environments' backend
 
+NUM_COORDINATES = 9
+
 # of the compiled batch itself, which a copy makes anew
-_OF_THE_BATCH = ("_module", "_batch", "_views", "_directions")
+_OF_THE_BATCH = ("_module", "_batch", "_views", "_directions", "_painter")
 
 
 class Step(NamedTuple):
@@ -199,6 +202,7 @@ class HalfCheetah(WholeCopies):
         self._batch = self._module.Batch(settings)
         self._views: dict[str, np.ndarray] = self._batch.views()
         self._directions = self._batch.directions()
+        self._painter: Painter | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         own = {name: value for name, value in self.__dict__.items() if name not in _OF_THE_BATCH}
@@ -307,9 +311,31 @@ class HalfCheetah(WholeCopies):
         self._batch.set_state(rows, self._mask(mask))
         return self._give("observations")
 
+    def positions(self) -> np.ndarray:
+        """Coordinates qpos (E, 9): x (m) and the rest as in the observations."""
+        # mjSTATE_INTEGRATION begins with the time
+        return self.get_state()[:, 1 : 1 + NUM_COORDINATES]
+
+    def velocities(self) -> np.ndarray:
+        """Of the torso along +x, (E,) m/s."""
+        return self.get_state()[:, 1 + NUM_COORDINATES]
+
+    def pictures(self) -> list[np.ndarray]:
+        """One picture (270, 480, 3) uint8 an environment.
+
+        Raises:
+            OSError: no offscreen renderer works; says which was tried and why it failed.
+        """
+        if self._painter is None:
+            self._painter = Painter(self._model or default_model())
+        return [self._painter.picture(qpos) for qpos in self.positions()]
+
     def close(self) -> None:
         """Frees the simulations; any use afterwards is an error. Closing twice is not."""
         self._batch.close()
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
 
     def _seed(self, seed: int | Sequence[int], mask: np.ndarray | None = None) -> None:
         if isinstance(seed, int | np.integer):
