@@ -27,9 +27,8 @@ def run(code: str) -> str:
 @pytest.mark.parametrize("prelude", PRELUDES)
 def test_the_ids_are_known_after_both_imports(prelude):
     code = f"{prelude}\nprint(sum(key.startswith('mamrl/') for key in gymnasium.registry))"
-    code += (
-        "\nprint(gymnasium.make('mamrl/IPD-v0').reset()[1], gymnasium.make_vec('mamrl/IPD-v0', num_envs=2).num_envs)"
-    )
+    code += "\nprint(gymnasium.make('mamrl/IPD-v0').reset()[1])"
+    code += "\nprint(gymnasium.make_vec('mamrl/IPD-v0', num_envs=2).num_envs)"
     assert run(code).split("\n") == [str(len(ENVIRONMENTS)), "{}", "2"]
 
 
