@@ -10,6 +10,8 @@ Any field of the experiment can be set: --set actor_lr=1e-3 --set chains=8. The 
 'mamrl train --list' prints the presets, 'mamrl train PRESET --show' all fields of one.
 Ctrl-C saves; the same command with --resume continues bit for bit.
 
+Started by torchrun, its processes share the chains, and the numbers are the same (docs/scaling.md).
+
 examples:
   mamrl train ipd-exact --out runs/exact                      exact values, tabular, half a minute
   mamrl train ipd-tabular --algorithm meta-pg --out runs/pg   sampled, tabular, about two minutes
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from mamrl.config import parse_assignments
+    from mamrl.distributed import joined
     from mamrl.experiments import PRESETS, preset
     from mamrl.training import train
 
@@ -73,15 +76,19 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("train needs a run folder: --out runs/NAME")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    trained = train(
-        experiment,
-        seed=args.seed,
-        device=args.device,
-        out=args.out,
-        resume=args.resume,
-        progress=not args.quiet,
-        capture=not args.no_graph,
-    )
+    with joined() as ranks:
+        trained = train(
+            experiment,
+            seed=args.seed,
+            device=ranks.device(args.device),
+            out=args.out,
+            resume=args.resume,
+            progress=not args.quiet,
+            capture=not args.no_graph,
+            ranks=ranks,
+        )
+    if not ranks.first:
+        return 0
     auc = trained.validation_auc
     print(f"{args.out}: best validation AUC {auc:+.3f} at iteration {trained.iteration}; next: mamrl test {args.out}")
     return 0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mamrl.config.setting import Setting
+from mamrl.distributed import ALONE, Ranks
 from mamrl.evaluation.statistics import confidence_interval
 from mamrl.meta import Position, Sampler, unroll
 from mamrl.meta.exact_chain import mean_rewards, unroll_exact
@@ -101,6 +102,7 @@ def adapt_to_population(
     seed: int = 0,
     repeats: int = 1,
     round_number: int = 0,
+    ranks: Ranks = ALONE,
 ) -> MetaTest:
     """Adapts to every persona of a split, each in a chain of its own, and measures the reward at each position.
 
@@ -112,6 +114,7 @@ def adapt_to_population(
         seed: of the sampled trajectories.
         repeats: how often each chain is played, with fresh trajectories.
         round_number: sets the random streams of several tests in one run apart.
+        ranks: who else plays some of the personas; all of them get the whole result.
 
     Returns:
         Rewards and actions by position; agents of the exact chain have one repeat and no actions.
@@ -124,32 +127,46 @@ def adapt_to_population(
         peers.append(population.parameters[torch.randint(personas, (personas,), generator=generator)])
     parameters, own_lr = parameters.to(setting.device), own_lr.to(setting.device)
     own, rates = parameters.expand(personas, -1).clone(), own_lr.expand(personas, -1)
+    # with more ranks than personas some play the first along and are not asked
+    share, groups = ranks.share(personas), population.groups
+    here = share if share.stop > share.start else slice(0, 1)
+    rows, rates = [row[here] for row in (own, *peers)], rates[here]
     if setting.experiment.agent == "tabular-exact":
-        rewards = _exact_rewards(setting, [own, *peers], rates).cpu()
-        empty = _no_frequencies(rewards.shape[0])
-        return MetaTest(rewards[None, :, 0], rewards[None, :, 1], empty, population.groups, population.group_names)
-    played = []
-    for repeat in range(repeats):
-        played.append(_play_chain(setting, [own, *peers], rates, split, seed, round_number * repeats + repeat))
-    frequencies = sum(_frequencies(setting, positions, population) for positions in played)
-    assert isinstance(frequencies, Tensor)
-    by_player = [
-        torch.stack([torch.stack([p.trajectories.rewards[player].mean((0, 2)) for p in ps]) for ps in played]).cpu()
-        for player in (0, 1)
-    ]
-    return MetaTest(by_player[0], by_player[1], frequencies, population.groups, population.group_names)
+        rewards = _exact_rewards(setting, rows, rates)[:, :2].unsqueeze(0)
+        frequencies = _no_frequencies(rewards.shape[1])
+    else:
+        played = [
+            _play_chain(setting, rows, rates, split, seed, round_number * repeats + repeat, here.start)
+            for repeat in range(repeats)
+        ]
+        by_kind = [_frequencies(setting, positions, population, groups[here]) for positions in played]
+        frequencies = torch.stack(by_kind).sum(0) * (share.stop > share.start)
+        rewards = torch.stack([torch.stack([_mean_rewards(p.trajectories.rewards) for p in ps]) for ps in played])
+    by_persona = rewards.movedim(-1, 0)[: share.stop - share.start].contiguous()
+    rewards = ranks.gather([by_persona], personas)[0].movedim(0, -1).cpu()
+    frequencies = ranks.gather([frequencies.unsqueeze(0)], ranks.count)[0].sum(0)
+    return MetaTest(rewards[:, :, 0], rewards[:, :, 1], frequencies, groups, population.group_names)
 
 
 def _play_chain(
-    setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor, split: str, seed: int, round_number: int
+    setting: Setting,
+    parameters: Sequence[Tensor],
+    own_lr: Tensor,
+    split: str,
+    seed: int,
+    round_number: int,
+    first_chain: int,
 ) -> list[Position]:
     experiment, chains = setting.experiment, len(own_lr)
-    sampler = setting.sampler(setting.keys(seed, split, round_number, chains, experiment.chain_length + 1))
+    keys = setting.keys(seed, split, round_number, chains, experiment.chain_length + 1, first_chain=first_chain)
+    sampler = setting.sampler(keys)
 
     def simulations(first: int, count: int) -> Sampler:
         # their streams come after those of the chain itself
         first_position = experiment.chain_length + 1 + first
-        keys = setting.keys(seed, split, round_number, chains, count, first_position=first_position)
+        keys = setting.keys(
+            seed, split, round_number, chains, count, first_chain=first_chain, first_position=first_position
+        )
         return setting.sampler(keys)
 
     return unroll(
@@ -162,6 +179,11 @@ def _play_chain(
         differentiable=False,
         own_gradient=experiment.method.own_gradient(experiment, setting.game, setting.policies, simulations),
     )
+
+
+def _mean_rewards(rewards: Tensor) -> Tensor:
+    """The meta-agent's and its first peer's, a step: (n, T, M, K) -> (2, M)."""
+    return torch.stack([rewards[player].mean((0, 2)) for player in (0, 1)])
 
 
 def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor) -> Tensor:
@@ -181,7 +203,7 @@ def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tenso
     return mean_rewards(setting.game, policies, positions, experiment.horizon)
 
 
-def _frequencies(setting: Setting, positions: Sequence[Position], population: Population) -> Tensor:
+def _frequencies(setting: Setting, positions: Sequence[Position], population: Population, groups: Tensor) -> Tensor:
     """Counts (groups, L + 1, 2, S, A) of actions by state, of the meta-agent and its first peer; no groups for games
     without a table of states."""
     num_states, num_actions = setting.game.num_states, max(setting.game.action_counts, default=0)
@@ -193,7 +215,7 @@ def _frequencies(setting: Setting, positions: Sequence[Position], population: Po
         states, actions = position.trajectories.states[:2], position.trajectories.actions[:2]
         cells = (states * num_actions + actions).cpu()
         for group, by_player in enumerate(by_group):
-            members = population.groups == group
+            members = groups == group
             for player, row in enumerate(by_player):
                 row += torch.bincount(cells[player][:, members].flatten(), minlength=len(row))
     return counts.transpose(0, 1).unflatten(-1, (num_states, num_actions))

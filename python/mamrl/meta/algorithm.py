@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mamrl.games.base import Game
 from mamrl.meta.chain import Chain, OwnGradient, Position, Sampler, unroll
-from mamrl.meta.estimators import outer_advantages, surrogate
+from mamrl.meta.estimators import Gather, as_it_is, means_by_chain, outer_advantages, surrogate
 from mamrl.policies.base import Policy
 
 AnyChain = TypeVar("AnyChain", bound=Chain)
@@ -31,6 +31,8 @@ class Problem:
         own_lr: its inner learning rate by position, (M, L); likewise.
         sampler: (position, joint parameters) -> trajectories, for as many positions as :meth:`Algorithm.num_samples`.
         has_critic: whether the sampler's trajectories carry values of a network; else a linear fit stands for them.
+        whole_batch: (m,) numbers of these chains -> (M,) of all that an iteration plays, in order: the same, unless
+            other processes play some of them.
     """
 
     chain: Chain
@@ -40,6 +42,7 @@ class Problem:
     own_lr: Tensor
     sampler: Sampler
     has_critic: bool = False
+    whole_batch: Gather = as_it_is
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,8 @@ class Outcome:
 
     Attributes:
         objective: (M,), whose gradient in phi_0^i and the own learning rates is ascended.
-        rewards: the meta-agent's mean reward a step by position, without a graph; for logs.
+        rewards: the meta-agent's mean reward a step by position and chain, (L + 1, M), or by position alone, (L + 1,);
+            without a graph, for logs.
         positions: of a sampled chain: a value network is fitted to what was played there, and an entropy bonus is that
             of the first. Empty where there is neither.
     """
@@ -98,8 +102,9 @@ class Algorithm:
         played = [position.trajectories for position in positions]
         values = [p.values for p in played if p.values is not None] if problem.has_critic else None
         advantages = outer_advantages(problem.chain, problem.game, positions, values)
-        rewards = torch.stack([p.rewards[0].mean() for p in played])
-        return Outcome(surrogate(problem.chain, positions, advantages), rewards, positions)
+        rewards = torch.stack([means_by_chain(p.rewards[0]) for p in played])
+        objective = surrogate(problem.chain, positions, advantages, whole_batch=problem.whole_batch)
+        return Outcome(objective, rewards, positions)
 
     def own_gradient(
         self, chain: Chain, game: Game, policies: Sequence[Policy], simulations: Simulations

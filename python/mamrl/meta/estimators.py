@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,8 @@ from mamrl.policies.base import Policy
 
 if TYPE_CHECKING:
     from mamrl.meta.algorithm import Algorithm
+
+Gather = Callable[[Tensor], Tensor]
 
 
 def meta_objective(
@@ -82,8 +84,17 @@ def outer_advantages(
     return result
 
 
+def as_it_is(numbers: Tensor) -> Tensor:
+    """The chains at hand are the whole batch."""
+    return numbers
+
+
 def surrogate(
-    chain: Chain, positions: Sequence[Position], weights: Sequence[Tensor], terms: Algorithm | None = None
+    chain: Chain,
+    positions: Sequence[Position],
+    weights: Sequence[Tensor],
+    terms: Algorithm | None = None,
+    whole_batch: Gather = as_it_is,
 ) -> Tensor:
     """The estimator's sum of weighted log-probabilities; docs/estimators.md has each estimator's equation.
 
@@ -92,6 +103,7 @@ def surrogate(
         positions: 0..L.
         weights: outer advantages (T, M, K) at each position.
         terms: which of the sum's terms to take; None is the algorithm's.
+        whole_batch: these chains' numbers (M,) -> those of all that an iteration plays, for a baseline across chains.
 
     Returns:
         (M,), one objective a chain.
@@ -105,7 +117,7 @@ def surrogate(
         return _published(chain, terms, own, peers, weights)
     if chain.estimator == "expected":
         return _expected(chain, terms, own, peers, weights)
-    return _sampled(chain, terms, own, positions, weights)
+    return _sampled(chain, terms, own, positions, weights, whole_batch)
 
 
 def _published(
@@ -141,7 +153,12 @@ def _expected(
 
 
 def _sampled(
-    chain: Chain, terms: Algorithm, own: Sequence[Tensor], positions: Sequence[Position], weights: Sequence[Tensor]
+    chain: Chain,
+    terms: Algorithm,
+    own: Sequence[Tensor],
+    positions: Sequence[Position],
+    weights: Sequence[Tensor],
+    whole_batch: Gather,
 ) -> Tensor:
     """phi_{l+1} is a function of the K trajectories drawn, whose probability phi_0 changes.
 
@@ -156,11 +173,17 @@ def _sampled(
         if position == 0 or terms.own_learning:
             total = total + later * own[position].sum((0, 2))
         rewards = positions[position].trajectories.rewards[0]
-        returns = (rewards * reference.discount_powers(rewards, chain.discount)).sum(0).mean(-1)
-        if chain.cross_chain_baseline and len(returns) > 1:
-            returns = returns - (returns.sum() - returns) / (len(returns) - 1)
+        returns = len(rewards) * means_by_chain(rewards * reference.discount_powers(rewards, chain.discount))
+        everyone = whole_batch(returns) if chain.cross_chain_baseline else returns[:1]
+        if len(everyone) > 1:
+            returns = returns - (everyone.sum() - returns) / (len(everyone) - 1)
         later = later + returns
     return total
+
+
+def means_by_chain(numbers: Tensor) -> Tensor:
+    """Each chain's mean over time and trajectories, (T, M, K) -> (M,), whatever other chains are beside it."""
+    return numbers.double().transpose(0, 1).flatten(1).mean(1).to(numbers.dtype)
 
 
 def _aligned(weights: Tensor, log_probs: Tensor) -> Tensor:

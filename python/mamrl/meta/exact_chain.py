@@ -177,4 +177,4 @@ class ExactChain(Algorithm):
             own_step=chain.own_step,
         )
         rewards = mean_rewards(game, policies, positions, chain.horizon)
-        return Outcome(exact_meta_objective(positions, self), rewards[:, 0].mean(-1))
+        return Outcome(exact_meta_objective(positions, self), rewards[:, 0])

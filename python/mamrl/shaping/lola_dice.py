@@ -17,6 +17,7 @@ from mamrl.games.base import Game
 from mamrl.games.trajectories import Trajectories, play, random_keys
 from mamrl.meta.algorithm import Algorithm, Outcome, Problem, Simulations
 from mamrl.meta.chain import Chain, OwnGradient, Sampler, joint_log_probs
+from mamrl.meta.estimators import means_by_chain
 from mamrl.meta.inner_step import policy_gradients
 from mamrl.meta.objectives import inner_objective
 from mamrl.policies import Policy
@@ -97,7 +98,7 @@ class LolaDice(Algorithm):
         objective, sampled = lookahead_objective(
             problem.chain, problem.game, problem.policies, problem.parameters, problem.sampler
         )
-        return Outcome(objective, torch.stack([trajectories.rewards[0].mean() for trajectories in sampled]))
+        return Outcome(objective, torch.stack([means_by_chain(trajectories.rewards[0]) for trajectories in sampled]))
 
     def own_gradient(
         self, chain: Chain, game: Game, policies: Sequence[Policy], simulations: Simulations

@@ -12,7 +12,9 @@ from torch import Tensor
 from mamrl import ops
 from mamrl.config import Experiment
 from mamrl.config.setting import Setting
+from mamrl.distributed import ALONE, RankError, Ranks
 from mamrl.meta import Position, Problem
+from mamrl.meta.estimators import means_by_chain
 from mamrl.meta.gradients import check_finite, clip_rows_by_norm, drop_overflowing, project_conflicting, scale_to_norm
 from mamrl.training.capture import Captured, can_record
 
@@ -57,6 +59,7 @@ class Learner:
         setting: what is trained, and on which device.
         seed: of everything random.
         capture: record an iteration where device and experiment allow it.
+        ranks: who else computes chains of the batch; all of them draw all of it, and take the same step.
 
     Attributes:
         parameters: phi_0^i, (P,).
@@ -64,9 +67,10 @@ class Learner:
         value_parameters: the critic's, (P_v,); empty without one.
     """
 
-    def __init__(self, setting: Setting, seed: int, *, capture: bool = True) -> None:
+    def __init__(self, setting: Setting, seed: int, *, capture: bool = True, ranks: Ranks = ALONE) -> None:
         experiment = setting.experiment
-        self.setting, self.seed, self.iteration = setting, seed, 0
+        self.setting, self.seed, self.iteration, self.ranks = setting, seed, 0, ranks
+        self._share = ranks.share(experiment.chains)
         self.algorithm = experiment.method
         self.chain = self.algorithm.trained_on(experiment)
         self.generator = torch.Generator().manual_seed(seed)
@@ -79,7 +83,7 @@ class Learner:
         # drawn on the CPU, so that every device starts from the same numbers
         self.parameters, self.value_parameters = self.parameters.to(setting.device), value_parameters.to(setting.device)
         self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr, device=setting.device)
-        self.captured = capture and can_record(setting.device) and not why_not_captured(experiment)
+        self.captured = capture and ranks.alone and can_record(setting.device) and not why_not_captured(experiment)
         self.optimizers = {
             "actor": self._adam(self.parameters, experiment.actor_lr),
             "own_lr": self._adam(self.own_lr, experiment.own_lr_lr),
@@ -108,8 +112,14 @@ class Learner:
 
         Raises:
             FloatingPointError: a gradient is NaN or infinite, and so are the parameters now.
+            RankError: another rank ended; nothing has changed.
         """
-        *rewards, norm, critic_loss, critic_norm, dropped = self.advance().tolist()
+        drawn = self.generator.get_state()
+        try:
+            *rewards, norm, critic_loss, critic_norm, dropped = self.advance().tolist()
+        except RankError:
+            self.generator.set_state(drawn)
+            raise
         check_finite(norm)
         check_finite(critic_norm)
         self.iteration += 1
@@ -142,25 +152,37 @@ class Learner:
             The mean rewards by position, the gradient's norm, the critic's loss and its gradient's norm, and how many
             chains were dropped, in a row.
         """
-        experiment = self.setting.experiment
-        own = self.parameters.expand(experiment.chains, -1).clone().requires_grad_()
-        own_lr = self.own_lr.expand(experiment.chains, -1).clone().requires_grad_()
+        chains = self._share.stop - self._share.start
+        own = self.parameters.expand(chains, -1).clone().requires_grad_()
+        own_lr = self.own_lr.expand(chains, -1).clone().requires_grad_()
         outcome = self.algorithm.objective(self._problem(own, own_lr))
-        objective, critic = outcome.objective, self.own_lr.new_zeros(2)
+        objective = outcome.objective
+        critic_rows, losses = self.value_parameters.new_empty(chains, 0), self.own_lr.new_zeros(chains, 1)
         if outcome.positions:
             objective = objective + self._entropy_bonus(outcome.positions[0])
-            critic = self._fit_critic(outcome.positions)
+            critic_rows, losses = self._critic_gradients(outcome.positions)
         # of the leaves that a first-order step differentiates in, nobody asks
         (-objective).sum().backward(inputs=[own, own_lr])
-        norm, dropped = self._ascend(own, own_lr)
-        return torch.cat([outcome.rewards, norm.unsqueeze(0), critic, dropped.to(norm.dtype).unsqueeze(0)])
+        assert own.grad is not None
+        lr_rows = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
+        rewards = outcome.rewards if outcome.rewards.dim() == 2 else outcome.rewards.unsqueeze(1).expand(-1, chains)
+        mine = [own.grad, lr_rows, critic_rows, rewards.T.to(own.dtype), losses]
+        own_rows, lr_rows, critic_rows, rewards, losses = self.ranks.gather(mine, self.setting.experiment.chains)
+        norm, dropped = self._ascend(own_rows, lr_rows)
+        critic_norm = self._fit_critic(critic_rows)
+        numbers = torch.stack([norm, losses.sum(), critic_norm, dropped.to(norm.dtype)])
+        return torch.cat([rewards.double().mean(0).to(norm.dtype), numbers])
 
     def _problem(self, own: Tensor, own_lr: Tensor) -> Problem:
         setting = self.setting
         has_critic = setting.value_network is not None
         value_rows = self.value_parameters.expand(len(own), -1) if has_critic else None
-        sampler = setting.sampler(self._keys, value_rows)
-        return Problem(self.chain, setting.game, setting.policies, [own, *self._peers], own_lr, sampler, has_critic)
+        sampler = setting.sampler(self._keys[:, self._share], value_rows)
+        rows = [own, *(peers[self._share] for peers in self._peers)]
+        return Problem(self.chain, setting.game, setting.policies, rows, own_lr, sampler, has_critic, self._whole_batch)
+
+    def _whole_batch(self, mine: Tensor) -> Tensor:
+        return self.ranks.gather([mine.unsqueeze(1)], self.setting.experiment.chains)[0].squeeze(1)
 
     def _entropy_bonus(self, first: Position) -> Tensor | float:
         """The weighted mean entropy over tau_0, (M,); 0 where it has no weight."""
@@ -171,38 +193,50 @@ class Learner:
         entropies = policy.entropies(first.parameters[0], played.states[0], played.recorded_of(0))
         return weight * entropies.mean((0, 2))
 
-    def _fit_critic(self, positions: Sequence[Position]) -> Tensor:
-        """One gradient step of the value network towards the discounted returns of every position.
+    def _critic_gradients(self, positions: Sequence[Position]) -> tuple[Tensor, Tensor]:
+        """Each chain's part of the value network's mean squared error from the returns of every position.
 
         Returns:
-            (2,), the loss and the gradient's norm; zeros without a value network.
+            Its gradient (m, P_v) and its value (m, 1); of no columns and zero without a value network.
         """
         network, experiment = self.setting.value_network, self.setting.experiment
+        chains = self._share.stop - self._share.start
         if network is None:
-            return self.own_lr.new_zeros(2)
-        leaf = self.value_parameters.clone().requires_grad_()
-        rows = leaf.expand(experiment.chains, -1)
-        loss = leaf.new_zeros(())
+            return self.value_parameters.new_empty(chains, 0), self.own_lr.new_zeros(chains, 1)
+        rows = self.value_parameters.expand(chains, -1).clone().requires_grad_()
+        total, parts = rows.new_zeros(()), []
         for position in positions:
             trajectories = position.trajectories
             returns = ops.discounted_returns(trajectories.rewards[0], experiment.discount)
             values = network.outputs(rows, trajectories.states[0], trajectories.values_recorded).squeeze(-1)
-            loss = loss + (values - returns).square().mean() / len(positions)
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        norm = scale_to_norm([gradient], experiment.grad_clip)
+            squares = (values - returns).square()
+            # of the whole batch's mean
+            total = total + squares.sum() / (experiment.chains * squares[:, 0].numel()) / len(positions)
+            parts.append(means_by_chain(squares.detach()))
+        (gradient,) = torch.autograd.grad(total, rows)
+        return gradient, torch.stack(parts).mean(0).unsqueeze(1) / experiment.chains
+
+    def _fit_critic(self, rows: Tensor) -> Tensor:
+        """One step of the value network along the chains' summed gradients; returns their norm."""
+        if not rows.shape[1]:
+            return self.own_lr.new_zeros(())
+        gradient = rows.sum(0)
+        norm = scale_to_norm([gradient], self.setting.experiment.grad_clip)
         self._apply("critic", self.value_parameters, gradient)
-        return torch.stack([loss.detach(), norm])
+        return norm
 
     def _ascend(self, own: Tensor, own_lr: Tensor) -> tuple[Tensor, Tensor]:
         """Combines the chains' gradients and takes the optimisers' steps.
+
+        Args:
+            own: every chain's gradient in phi_0^i, (M, P).
+            own_lr: in its inner learning rates, (M, L).
 
         Returns:
             The gradient's norm, NaN where no chain has a finite one; and how many chains have none.
         """
         experiment, chains = self.setting.experiment, own.shape[0]
-        assert own.grad is not None
-        lr_gradient = torch.zeros_like(own_lr) if own_lr.grad is None else own_lr.grad
-        both = torch.cat([own.grad, lr_gradient], dim=1)
+        both = torch.cat([own, own_lr], dim=1)
         both, dropped = drop_overflowing(both)
         both = clip_rows_by_norm(both, experiment.chain_grad_clip)
         projected = experiment.pcgrad and chains > 1

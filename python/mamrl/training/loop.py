@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from mamrl import checkpoint
+from mamrl import __version__, checkpoint
 from mamrl.config import Experiment
 from mamrl.config.setting import Setting, build
 from mamrl.device import resolve_device
+from mamrl.distributed import ALONE, RankError, Ranks
 from mamrl.evaluation import adapt_to_population
 from mamrl.training.capture import can_record
 from mamrl.training.learner import Learner, StepRecord, why_not_captured
@@ -31,6 +32,7 @@ def train(
     progress: bool = True,
     tensorboard: bool = True,
     capture: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Meta-trains an agent and returns the one that did best on the validation personas.
 
@@ -45,6 +47,8 @@ def train(
         progress: show a progress bar.
         tensorboard: write TensorBoard events where the package is installed.
         capture: on a GPU, record an iteration as a CUDA graph and replay it, where the experiment allows it.
+        ranks: the processes that share this training, see :func:`mamrl.distributed.joined`; each calls this function,
+            and the first alone writes.
 
     Returns:
         The best on the validation personas; in ``out`` it is ``best.pt``.
@@ -55,23 +59,38 @@ def train(
             not here.
         FloatingPointError: the meta-gradient became NaN or infinite; the last checkpoint is kept.
         KeyboardInterrupt: passed on after the state was saved.
+        RankError: another rank ended, and with it this one, after the state was saved.
     """
     setting = (experiment if isinstance(experiment, Setting) else build(experiment)).to(resolve_device(device))
-    folder = None if out is None else Path(out)
-    if resume and folder is None:
+    if resume and out is None:
         raise ValueError("resume needs a run folder")
+    _check_ranks(ranks, setting.experiment, seed)
+    folder = None if out is None or not ranks.first else Path(out)
     if folder is not None:
         _open_folder(folder, setting.experiment, seed, resume)
-    trainer = _Trainer(Learner(setting, seed, capture=capture), folder)
-    if folder is not None and resume and (folder / LAST).is_file():
-        trainer.restore(checkpoint.load(folder / LAST))
+    trainer = _Trainer(Learner(setting, seed, capture=capture, ranks=ranks), folder)
+    resumed = folder is not None and resume and (folder / LAST).is_file()
+    state = ranks.from_first(checkpoint.load(folder / LAST) if folder is not None and resumed else None)
+    if state is not None:
+        trainer.restore(state)
     writer = _tensorboard(folder) if tensorboard else None
     try:
-        trainer.run(progress, writer)
+        trainer.run(progress and ranks.first, writer)
     finally:
         if writer is not None:
             writer.close()
     return trainer.best_run() if folder is None else load_run(folder, setting=setting)
+
+
+def _check_ranks(ranks: Ranks, experiment: Experiment, seed: int) -> None:
+    if ranks.count > experiment.chains:
+        raise ValueError(
+            f"{ranks.count} ranks share chains={experiment.chains}, expected at most as many ranks as chains"
+        )
+    # ranks that round differently would drift apart
+    machine = {"threads": torch.get_num_threads(), "the CPU's instruction set": torch.backends.cpu.get_cpu_capability()}
+    versions = {"mamrl's version": __version__, "torch's version": torch.__version__}
+    ranks.check_agreement({**versions, **machine, "seed": seed, **experiment.to_dict()})
 
 
 def _open_folder(folder: Path, experiment: Experiment, seed: int, resume: bool) -> None:
@@ -110,7 +129,11 @@ class _Trainer:
         try:
             while learner.iteration < experiment.iterations:
                 started = time.perf_counter()
-                record = learner.step()
+                try:
+                    record = learner.step()
+                except RankError:
+                    self._save()
+                    raise
                 last = learner.iteration == experiment.iterations
                 if learner.iteration % experiment.validation_every == 0 or last:
                     self._validate()
@@ -134,6 +157,7 @@ class _Trainer:
             "validation",
             learner.seed,
             round_number=learner.iteration,
+            ranks=learner.ranks,
         )
         self.last_auc = float(test.auc.mean())
         if self.best_auc is None or self.last_auc > self.best_auc:
