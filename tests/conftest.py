@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,17 @@ def pytest_configure(config):
     spec.loader.exec_module(module)
     sys.modules["mamrl._C"] = module
     torch.ops.mamrl_emulated.set_thread_order(order)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folders(tmp_path_factory):
+    """What a test, a library or a process of theirs leaves behind lies in pytest's own temporary folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("left"))
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            patch.setitem(os.environ, name, folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 def pytest_collection_modifyitems(items):

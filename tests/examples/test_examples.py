@@ -56,6 +56,13 @@ def test_stable_baselines():
         assert -1.5 <= module.train(opponent, steps=800, seed=0) <= 1.5
 
 
+def test_stable_baselines_batch_learns_to_cooperate():
+    pytest.importorskip("stable_baselines3")
+    torch.manual_seed(0)
+    # always cooperating earns .5, always defecting -.48
+    assert example("stable_baselines_batch").train(num_envs=64, steps=20_000, seed=0) > 0.4
+
+
 def test_gae_in_stable_baselines_changes_nothing_but_rounding():
     pytest.importorskip("stable_baselines3")
     module = example("gae_in_stable_baselines")

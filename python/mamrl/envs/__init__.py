@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from mamrl.envs.half_cheetah import HalfCheetahVectorEnv
     from mamrl.envs.matrix_game import MatrixGameVectorEnv
     from mamrl.envs.parallel_env import parallel
+    from mamrl.envs.stable_baselines import StableBaselinesVecEnv
 
-# these need Gymnasium or PettingZoo, and are loaded when asked for
+# these need Gymnasium, PettingZoo or Stable-Baselines3, and are loaded when asked for
 _OPTIONAL = {
     "CoinGameVectorEnv": "coin_game_gym",
     "HalfCheetahVectorEnv": "half_cheetah",
     "MatrixGameVectorEnv": "matrix_game",
+    "StableBaselinesVecEnv": "stable_baselines",
     "parallel": "parallel_env",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "HalfCheetahVectorEnv",
     "LearningOpponent",
     "MatrixGameVectorEnv",
+    "StableBaselinesVecEnv",
     "batched",
     "parallel",
 ]
