@@ -52,7 +52,7 @@ def load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint ({type(error).__name__})") from None
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of mamrl")

@@ -80,12 +80,15 @@ def plot_diagnosis(diagnosis: Diagnosis, path: str | Path) -> None:
     save_figure(figure, path)
 
 
-def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> None:
+def plot_adaptation(
+    tests: Sequence[tuple[Run, MetaTest]], path: str | Path, labels: Sequence[str] | None = None
+) -> None:
     """Reward by chain position, one panel for each group of peers (Kim et al. 2021, figures 5a and 5b).
 
     Args:
         tests: runs and their meta-tests; runs with the same label make one curve.
         path: where the picture goes.
+        labels: one a run; None is :func:`curve_label`.
 
     Raises:
         ValueError: the runs played different games.
@@ -95,8 +98,8 @@ def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> 
     if len(games) != 1:
         raise ValueError(f"the runs played different games ({', '.join(sorted(games))}); plot them apart")
     curves: dict[str, list[MetaTest]] = {}
-    for run, test in tests:
-        curves.setdefault(curve_label(run), []).append(test)
+    for label, (_, test) in zip(labels or [curve_label(run) for run, _ in tests], tests, strict=True):
+        curves.setdefault(label, []).append(test)
     names = tests[0][1].group_names
     figure, axes = plt.subplots(1, len(names), figsize=(4.6 * len(names), 3.6), sharey=True, squeeze=False)
     for group, (name, axis) in enumerate(zip(names, axes[0], strict=True)):
@@ -110,19 +113,19 @@ def plot_adaptation(tests: Sequence[tuple[Run, MetaTest]], path: str | Path) -> 
     save_figure(figure, path)
 
 
-def plot_learning(runs: Sequence[Run], path: str | Path) -> None:
+def plot_learning(runs: Sequence[Run], path: str | Path, labels: Sequence[str] | None = None) -> None:
     """Validation AUC by iteration, one curve a run.
 
     Args:
         runs: with their folders, whose logs are read.
         path: where the picture goes.
+        labels: one a run; None is :func:`curve_label`.
     """
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(6.0, 3.8))
-    for run in runs:
-        curve = learning_curve(run)
-        label = f"{curve_label(run)}, {run.path.name}" if run.path else curve_label(run)
-        axis.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=label)
+    for name, run in zip(labels or [curve_label(run) for run in runs], runs, strict=True):
+        label = f"{name}, {run.path.name}" if run.path else name
+        axis.plot(*zip(*learning_curve(run), strict=True), marker="o", markersize=3, label=label)
     axis.set_xlabel("iteration")
     axis.set_ylabel("AUC on the validation personas")
     axis.grid(alpha=0.3)

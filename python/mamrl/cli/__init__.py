@@ -14,6 +14,7 @@ from collections.abc import Sequence
 COMMANDS = (
     "demo",
     "train",
+    "sweep",
     "test",
     "diagnose",
     "plot",

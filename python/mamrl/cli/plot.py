@@ -15,7 +15,7 @@ def add_parser(subparsers: Any) -> None:
         "of the same algorithm and agent are one curve: its band is the 95% interval over runs, or over personas where "
         "there is a single run.",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, and folders of mamrl sweep")
     parser.add_argument("--out", required=True, help="the picture, e.g. figure.png")
     parser.add_argument("--learning", action="store_true", help="validation AUC by iteration, from the runs' logs")
     parser.add_argument("--repeats", type=int, default=5, help="times each chain is played afresh (default 5)")
@@ -24,13 +24,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tests and plots."""
-    from mamrl.plotting import plot_adaptation, plot_learning
+    from pathlib import Path
+
+    from mamrl.experiments.sweep import run_folders
+    from mamrl.plotting import curve_label, plot_adaptation, plot_learning
     from mamrl.training.runs import load_run
 
-    trained = [load_run(folder) for folder in args.runs]
+    found = [(label, load_run(folder)) for name in args.runs for label, folder in run_folders(Path(name))]
+    labels, trained = [label or curve_label(run) for label, run in found], [run for _, run in found]
     if args.learning:
-        plot_learning(trained, args.out)
+        plot_learning(trained, args.out, labels)
     else:
-        plot_adaptation([(run, run.test(repeats=args.repeats)) for run in trained], args.out)
+        plot_adaptation([(run, run.test(repeats=args.repeats)) for run in trained], args.out, labels)
     print(f"wrote {args.out}")
     return 0

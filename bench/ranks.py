@@ -1,0 +1,66 @@
+"""``torchrun --nproc-per-node N -m bench.ranks``: meta-iterations a second by N processes, and their exchange's cost.
+
+One thread each, `ipd` as it is (LSTM, four chains). The exchange is timed by itself, with ranks that are ready for it;
+what a rank waits for a slower one is in the iterations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+import torch.distributed as dist
+
+from mamrl.config.setting import build
+from mamrl.distributed import Ranks, joined
+from mamrl.experiments import preset
+from mamrl.training.learner import Learner
+
+
+def iteration_times(learner: Learner, rounds: int) -> list[float]:
+    """Seconds of each of so many meta-iterations, the first ones left out."""
+    times = []
+    for _ in range(rounds + 2):
+        started = time.perf_counter()
+        learner.step()
+        times.append(time.perf_counter() - started)
+    return times[2:]
+
+
+def exchange_time(learner: Learner, ranks: Ranks, rounds: int) -> float:
+    """Median seconds of gathering a batch's meta-gradients."""
+    chains = learner.setting.experiment.chains
+    share = ranks.share(chains)
+    mine = [torch.randn(share.stop - share.start, len(learner.parameters) + len(learner.own_lr))]
+    times = []
+    for _ in range(rounds):
+        dist.barrier()
+        started = time.perf_counter()
+        ranks.gather(mine, chains)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="torchrun --nproc-per-node N -m bench.ranks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20, help="iterations that are timed (default 20)")
+    parser.add_argument("--preset", default="ipd")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with joined() as ranks:
+        learner = Learner(build(preset(arguments.preset)), seed=0, ranks=ranks)
+        seconds = statistics.median(iteration_times(learner, arguments.rounds))
+        exchange = 0.0 if ranks.alone else exchange_time(learner, ranks, arguments.rounds)
+    if ranks.first:
+        numbers = len(learner.parameters) + len(learner.own_lr)
+        print(
+            f"{ranks.count} ranks, {arguments.preset}, {learner.setting.experiment.chains} chains: {1 / seconds:.2f} "
+            f"iterations a second; exchange of {4 * numbers} bytes a chain {1e3 * exchange:.2f} ms, "
+            f"{100 * exchange / seconds:.2f}% of an iteration"
+        )
+
+
+if __name__ == "__main__":
+    main()
