@@ -7,10 +7,10 @@ compute is gathered in the order of the batch before it is added, so that a resu
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 _ERROR = "error"
 # how long a rank whose peers are gone waits for the reason that one of them left
-_PATIENCE = timedelta(seconds=2)
+_PATIENCE_S = 2.0
 _Any = TypeVar("_Any")
 
 
@@ -142,9 +142,13 @@ class Ranks:
     def _reason(self) -> str:
         assert self.store is not None
         try:
-            self.store.wait([_ERROR], _PATIENCE)
+            deadline = time.monotonic() + _PATIENCE_S
+            while not self.store.check([_ERROR]):
+                if time.monotonic() > deadline:
+                    return ""
+                time.sleep(0.05)
             return self.store.get(_ERROR).decode()
-        except RuntimeError:  # nobody left one, or the store went with its rank
+        except RuntimeError:  # the store went with its rank
             return ""
 
 

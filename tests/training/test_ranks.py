@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from many_ranks import killing
 
 from mamrl import checkpoint
 from mamrl.distributed import Ranks
@@ -58,7 +59,7 @@ def trainings(root: Path) -> list[dict]:
         task("twice", begun, 2),
         task("twice", begun, 2),
     ]
-    return [*same, *resumed, task("unbroken", ENDING, 1), *ended, *refused]
+    return [*same, *resumed, task("unbroken", ENDING, 1), *ended, *refused, *killing(root, 3, SHORT)]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,11 @@ def test_a_rank_that_is_killed_ends_the_other(root, rank):
 def test_what_a_dead_rank_leaves_is_resumed_to_the_unbroken_run(root, name):
     assert not error_of(root, name, 1, 0)
     assert_same_run(root / "unbroken", root / name)
+
+
+def test_killed_at_random_moments_nothing_is_lost(root):
+    """Fifty times: ``python tests/training/many_ranks.py --kill 50``."""
+    assert_same_run(root / "alone", root / "killed")
 
 
 def test_more_ranks_than_chains_are_refused(root):
