@@ -71,6 +71,11 @@ def test_gae_in_stable_baselines_changes_nothing_but_rounding():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
 
+def test_torchrl_batch_learns_to_cooperate():
+    pytest.importorskip("torchrl")
+    assert example("torchrl_batch").train(num_envs=64, iterations=10, seed=0) > 0.4
+
+
 def test_torchrl_rollout():
     pytest.importorskip("torchrl")
     module = example("torchrl_rollout")

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from mamrl.envs.matrix_game import MatrixGameVectorEnv
     from mamrl.envs.parallel_env import parallel
     from mamrl.envs.stable_baselines import StableBaselinesVecEnv
+    from mamrl.envs.torchrl import TorchRLEnv
 
-# these need Gymnasium, PettingZoo or Stable-Baselines3, and are loaded when asked for
+# these need Gymnasium, PettingZoo, Stable-Baselines3 or TorchRL, and are loaded when asked for
 _OPTIONAL = {
     "CoinGameVectorEnv": "coin_game_gym",
     "HalfCheetahVectorEnv": "half_cheetah",
     "MatrixGameVectorEnv": "matrix_game",
     "StableBaselinesVecEnv": "stable_baselines",
+    "TorchRLEnv": "torchrl",
     "parallel": "parallel_env",
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "LearningOpponent",
     "MatrixGameVectorEnv",
     "StableBaselinesVecEnv",
+    "TorchRLEnv",
     "batched",
     "parallel",
 ]
