@@ -1,4 +1,4 @@
-# `make demo` and `make test` start from nothing but Python 3.11, a C++20 compiler and make.
+# `make demo` and `make test` start from nothing but Python (3.11, or PYTHON=python3.13), a C++20 compiler and make.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,19 +10,22 @@ SOURCES := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt pyproject
 
 .PHONY: demo test lint format bench cuda-check wheel docs inplace clean
 
+# pip's progress bars and, at -v, the compiler's steps are shown: each stage takes minutes on a slow machine
+PIP := $(BIN)/pip --disable-pip-version-check
+
 $(DEPS): requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) install torch==2.13.0
+	$(PIP) install -r requirements-dev.txt
 	touch $@
 
 # tools that only some targets need
 $(VENV)/.requirements-%: requirements-%.txt $(DEPS)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	$(PIP) install -r $<
 	touch $@
 
 $(INSTALLED): $(DEPS) $(SOURCES)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	$(PIP) install --verbose --no-build-isolation --no-deps \
 		--config-settings=cmake.define.MAMRL_EMULATE_CUDA=ON -e .
 	touch $@
 
@@ -75,7 +78,7 @@ docs: $(VENV)/.requirements-docs
 # imported before them, so it goes (make test brings it back); a module is replaced and not overwritten, so that a
 # process that has the old one mapped goes on with it.
 inplace: $(DEPS)
-	$(BIN)/pip uninstall --quiet --disable-pip-version-check --yes mamrl
+	$(PIP) uninstall --quiet --yes mamrl
 	rm -f $(INSTALLED)
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cmake -G Ninja -S . -B build/inplace -DPython_EXECUTABLE=$(abspath $(BIN))/python \
 		-DMAMRL_EMULATE_CUDA=ON

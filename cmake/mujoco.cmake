@@ -1,11 +1,11 @@
-# _C_mujoco: the batch HalfCheetah. Headers and library come with the pip package mujoco of the target environment; where
-# it or pybind11 is absent the module is left out and `mamrl.games.half_cheetah` says how to get it.
+# _C_mujoco: the batch HalfCheetah. Headers and library come with the pip package mujoco, a requirement of the build like
+# pybind11; where a build without isolation lacks either, the module is left out and `mamrl.games.half_cheetah` says how to
+# get it. Both are asked of the plain interpreter, not of `python -I`: it sees what pip installs for an isolated build.
 set(MAMRL_MUJOCO_VERSION 4.0.0)
 execute_process(
-  COMMAND ${Python_EXECUTABLE} -I -c
+  COMMAND ${Python_EXECUTABLE} -c
           "import importlib.util as u, os; s = u.find_spec('mujoco'); print(os.path.dirname(s.origin) if s else '')"
   OUTPUT_VARIABLE MAMRL_MUJOCO_DIR OUTPUT_STRIP_TRAILING_WHITESPACE)
-# pip's isolated build puts pybind11 where only the plain interpreter sees it
 execute_process(
   COMMAND ${Python_EXECUTABLE} -c "import pybind11; print(pybind11.get_include())"
   OUTPUT_VARIABLE MAMRL_PYBIND11_INCLUDE OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)

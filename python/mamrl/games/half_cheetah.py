@@ -80,7 +80,8 @@ def load_module() -> ModuleType:
     if module is None:
         raise ImportError(
             "mamrl was built without MuJoCo, so its module _C_mujoco is missing: "
-            f"pip install mujoco=={MUJOCO_VERSION} pybind11, then build mamrl again"
+            "a plain 'pip install .' in its sources builds it; with --no-build-isolation, "
+            f"pip install mujoco=={MUJOCO_VERSION} pybind11 first"
         )
     return module
 
