@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mamrl import ops
+from mamrl.games.stepping import step
 from mamrl.games.trajectories import Trajectories
 from mamrl.ops import reference
 
@@ -73,10 +74,10 @@ def _play_step_by_step(
     payoffs = game.payoffs.to(rows[0].dtype)
     states = torch.zeros(game.num_players, horizon, len(keys), num_trajectories, dtype=torch.int64, device=keys.device)
     actions = torch.zeros_like(states)
+    memories: list[Any] = [None for _ in players]
     for t in range(horizon):
         for player in players:
-            first = t if getattr(policies[player], "memoryless", False) else 0
-            logits = policies[player].logits(rows[player], states[player, first : t + 1])[-1]
+            logits, memories[player] = step(policies[player], rows[player], states[player, t], memories[player])
             uniform = reference.uniforms(keys, t, num_trajectories, player)
             actions[player, t] = reference.sample(logits, uniform)
         if t + 1 < horizon:

@@ -135,6 +135,17 @@ class LSTMPolicy:
         """See :meth:`mamrl.policies.base.CategoricalPolicy.logits`."""
         return self.network.outputs(parameters, states)
 
+    def step(
+        self, parameters: Tensor, states: Tensor, memory: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """See :func:`mamrl.games.stepping.step`; the memory is hidden and cell state, (M, K, N) each."""
+        table, recurrent, head, bias = self.networks(parameters)
+        zeros = table.new_zeros(*states.shape, self.hidden_size)
+        hidden, cell = (zeros, zeros) if memory is None else memory
+        inputs = table.gather(1, states.unsqueeze(-1).expand(-1, -1, table.shape[-1]))
+        hidden, cell = reference.lstm_cell(inputs + hidden @ recurrent.mT, cell)
+        return hidden @ head.mT + bias.unsqueeze(1), (hidden, cell)
+
     def log_probs(self, parameters: Tensor, states: Tensor, actions: Tensor, recorded: Sequence[Tensor] = ()) -> Tensor:
         """See :meth:`mamrl.policies.base.Policy.log_probs`."""
         if not recorded:
