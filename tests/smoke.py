@@ -74,6 +74,15 @@ def check_training() -> None:
     assert bool(run.parameters.isfinite().all())
 
 
+def check_gymnasium_ids() -> None:
+    import gymnasium
+
+    for env_id in ("mamrl/IPD-v0", "mamrl:mamrl/IPD-v0"):
+        observation, _ = gymnasium.make(env_id).reset(seed=0)
+        assert observation == 0
+        assert gymnasium.make_vec(env_id, num_envs=3).reset(seed=0)[0].tolist() == [0, 0, 0]
+
+
 def check_half_cheetah() -> None:
     from mamrl.games.half_cheetah import HalfCheetah
 
@@ -101,6 +110,8 @@ def main() -> None:
     assert source not in Path(mamrl.__file__).resolve().parents, f"mamrl is the source tree's: {mamrl.__file__}"
     torch.manual_seed(0)
     checks = [check_estimators, check_networks, check_games, check_training]
+    if importlib.util.find_spec("gymnasium"):
+        checks.append(check_gymnasium_ids)
     if all(importlib.util.find_spec(name) for name in ("mujoco", "gymnasium")):
         checks.append(check_half_cheetah)
     for check in checks:

@@ -1,5 +1,8 @@
 """The adapter is, step by step, Stable-Baselines3's own DummyVecEnv of the same single environments."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -92,6 +95,17 @@ def test_an_off_policy_learner_trains_on_it():
     agent.learn(80)
     # what ended by its time is bootstrapped from: the buffer keeps it apart
     assert agent.replay_buffer.timeouts[:20].sum() == agent.replay_buffer.dones[:20].sum() == 4 * 4
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_steps_on(copied):
+    env = adapted(opponent="random")
+    env.seed(0)
+    env.reset()
+    env.step(np.zeros(3, int))
+    other = copied(env)
+    one, two = ([each.step(np.zeros(3, int))[1] for _ in range(9)] for each in (env, other))
+    np.testing.assert_array_equal(one, two)
 
 
 def test_it_draws():

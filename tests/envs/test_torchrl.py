@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +64,16 @@ def test_it_plays_what_torchrls_own_wrapper_plays():
     one, other = (each.rollout(12, defect, break_when_any_done=False) for each in (env, wrapped))
     for key in ("reward", "done", "truncated"):
         assert torch.equal(one["next", key], other["next", key])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_steps_on(copied):
+    env = TorchRLEnv(made("mamrl/IPD-v0", opponent="random"))
+    env.set_seed(0)
+    state = env.reset().set("action", torch.zeros(3, dtype=torch.int64))
+    other = copied(env)
+    one, two = ([each.step(state.clone())["next", "reward"] for _ in range(LENGTH)] for each in (env, other))
+    assert torch.equal(torch.stack(one), torch.stack(two))
 
 
 def test_wrong_environments_are_named():
