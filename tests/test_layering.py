@@ -12,7 +12,7 @@ from mamrl._moved import MOVED
 PACKAGE = Path(__file__).parents[1] / "python" / "mamrl"
 # the floors of the house, from the ground up: a package imports from those below, and from itself
 LAYERS = [
-    ["_gymnasium", "_load", "_moved", "errors", "device", "checkpoint", "distributed"],
+    ["_gymnasium", "_load", "_moved", "errors", "device", "checkpoint", "distributed", "progress", "provenance"],
     ["ops"],
     ["games"],
     ["policies"],

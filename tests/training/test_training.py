@@ -122,9 +122,9 @@ def test_used_folder_is_refused_and_left_alone(tmp_path):
 
 def test_resume_with_another_experiment_or_seed_is_refused(tmp_path):
     quiet(TINY, seed=1, out=tmp_path / "run")
-    with pytest.raises(ValueError, match="another experiment or seed"):
+    with pytest.raises(ValueError, match=r"trained with actor_lr = 0\.05 and not 0\.1; resume it with its own"):
         quiet(TINY.replace(actor_lr=0.1), seed=1, out=tmp_path / "run", resume=True)
-    with pytest.raises(ValueError, match="another experiment or seed"):
+    with pytest.raises(ValueError, match="trained with seed = 1 and not 2"):
         quiet(TINY, seed=2, out=tmp_path / "run", resume=True)
     with pytest.raises(FileNotFoundError, match="holds no run"):
         quiet(TINY, seed=2, out=tmp_path / "nothing", resume=True)

@@ -24,6 +24,7 @@ COMMANDS = (
     "crossplay",
     "shape",
     "info",
+    "completion",
 )
 
 

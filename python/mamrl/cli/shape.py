@@ -39,11 +39,11 @@ def run(args: argparse.Namespace) -> int:
     """Learns and prints."""
     import torch
     from torch import Tensor
-    from tqdm import tqdm
 
     from mamrl.checkpoint import write_text
     from mamrl.evaluation.learning_rules import exploit, plays_tit_for_tat
     from mamrl.evaluation.statistics import confidence_interval
+    from mamrl.progress import progress_bar
     from mamrl.shaping.learning import learn, mixed
     from mamrl.shaping.named import named_game, named_rule
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     generator = torch.Generator().manual_seed(args.seed)
     start = [torch.randn(args.pairs, size, generator=generator) for size in game.sizes]
     means: list[list[float]] = []
-    with tqdm(total=args.steps, desc=" against ".join(args.rules)) as bar:
+    with progress_bar(total=args.steps, desc=" against ".join(args.rules)) as bar:
 
         def watch(step: int, x: Any) -> None:
             if args.out is not None:

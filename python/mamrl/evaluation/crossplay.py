@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl.errors import choose
 from mamrl.games.base import Game
@@ -17,6 +16,7 @@ from mamrl.meta import joint_log_probs
 from mamrl.meta.inner_step import InnerStep, policy_gradients
 from mamrl.policies import Policy, TabularPolicy
 from mamrl.policies.strategies import STRATEGIES, named_strategy
+from mamrl.progress import progress_bar
 
 if TYPE_CHECKING:
     from mamrl.training.runs import Run
@@ -171,5 +171,5 @@ def best_responses(
     """:func:`best_response` to each entrant, with a progress bar."""
     return [
         best_response(game, entrant, **options)
-        for entrant in tqdm(entrants, desc="best responses", disable=not progress)
+        for entrant in progress_bar(entrants, desc="best responses", enabled=progress)
     ]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl.evaluation.learning_rules import exploit, plays_tit_for_tat
 from mamrl.experiments.registry import Figure, Options
@@ -17,6 +16,7 @@ from mamrl.experiments.report import Check, Report, command, mean_over_seeds
 from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import iterated_prisoners_dilemma
 from mamrl.plotting import pyplot, save_figure
+from mamrl.progress import progress_bar
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import learn, mixed
 from mamrl.shaping.lola import lola_taylor
@@ -139,7 +139,7 @@ def _sweep(
     rows: list[tuple[float, ...]] = []
     every = list(range(options.seeds))
     cases = [(x, group) for x in settings for group in ([every] if together else [[seed] for seed in every])]
-    for setting, group in tqdm(cases, desc=name):
+    for setting, group in progress_bar(cases, desc=name):
         rule, shaping = rules(setting, group[0])
         found = measure(
             rule,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl.evaluation import confidence_interval
 from mamrl.experiments.registry import Figure, Options
@@ -15,6 +14,7 @@ from mamrl.games import MatrixGame, ipd
 from mamrl.meta import Chain
 from mamrl.plotting import pyplot, save_figure
 from mamrl.policies import TabularPolicy
+from mamrl.progress import progress_bar
 from mamrl.shaping.lola_dice import self_play
 
 NAME = "lola-dice"
@@ -60,7 +60,7 @@ def draw_self_play(options: Options) -> Path:
     """Self-play of naive and LOLA-DiCE learners; every seed plays :data:`PAIRS` pairs."""
     report = Report(options.out / NAME, f"{NAME}: self-play in the IPD", command(NAME, options))
     curves: dict[str, Tensor] = {}
-    for label in tqdm(LEARNERS, desc="learners"):
+    for label in progress_bar(LEARNERS, desc="learners"):
         curves[label] = torch.cat([learn(label, seed, options.share(UPDATES)) for seed in range(options.seeds)], 1)
     rows = [
         (label, update, pair, float(value))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from mamrl.config import HALF_CHEETAH, Experiment
 from mamrl.evaluation import MetaTest
 from mamrl.experiments.presets import preset
 from mamrl.experiments.registry import Options
 from mamrl.plotting import TITLES
+from mamrl.progress import progress_bar
 from mamrl.training import train
 from mamrl.training.runs import EXPERIMENT, LOG, Run, load_run
 
@@ -104,7 +104,7 @@ def meta_test_all(wanted: Sequence[Trained], options: Options) -> list[Tested]:
         for each in wanted
         for seed in range(options.seeds)
     }
-    with tqdm(total=len(tasks), desc="trainings", unit="run") as bar:
+    with progress_bar(total=len(tasks), desc="trainings", unit="run") as bar:
         results = _side_by_side(tasks, options.jobs, bar) if options.jobs > 1 else _one_by_one(tasks, bar)
     return [
         Tested(each.label, *zip(*(results[each.folder, seed] for seed in range(options.seeds)), strict=True))
@@ -117,7 +117,7 @@ _Task = tuple[Experiment, int, Path, bool, str]
 _Result = tuple[Run, MetaTest]
 
 
-def _one_by_one(tasks: Mapping[_Key, _Task], bar: tqdm) -> dict[_Key, _Result]:
+def _one_by_one(tasks: Mapping[_Key, _Task], bar: Any) -> dict[_Key, _Result]:
     results = {}
     for key, task in tasks.items():
         results[key] = _train_and_test(*task)
@@ -125,7 +125,7 @@ def _one_by_one(tasks: Mapping[_Key, _Task], bar: tqdm) -> dict[_Key, _Result]:
     return results
 
 
-def _side_by_side(tasks: Mapping[_Key, _Task], jobs: int, bar: tqdm) -> dict[_Key, _Result]:
+def _side_by_side(tasks: Mapping[_Key, _Task], jobs: int, bar: Any) -> dict[_Key, _Result]:
     results = {}
     # processes are started afresh: a forked one would hang in its parent's thread pools
     with ProcessPoolExecutor(min(jobs, len(tasks)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:

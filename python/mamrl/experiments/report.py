@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +14,7 @@ import torch
 from mamrl import __version__
 from mamrl.checkpoint import write_text
 from mamrl.experiments.registry import Options
+from mamrl.provenance import commit, machine
 
 
 @dataclass(frozen=True)
@@ -97,34 +95,6 @@ def _bounds(check: Check) -> str:
     if check.high == float("inf"):
         return f">= {check.low:.7g}"
     return f"{check.low:.7g} to {check.high:.7g}"
-
-
-def machine() -> str:
-    """The processor and how many of its cores this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as info:
-            names = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
-        name = names[0] if names else name
-    except OSError:
-        pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {torch.get_num_threads()} torch threads"
-
-
-def commit() -> str:
-    """The commit of the checkout that mamrl is imported from, or "unknown" outside of one."""
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def command(figure: str, options: Options) -> str:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from mamrl.evaluation.learning_rules import Entrant, Tournament, tournament
 from mamrl.experiments.registry import Figure, Options
@@ -17,6 +16,7 @@ from mamrl.experiments.report import Check, Report, command, mean_over_seeds
 from mamrl.experiments.trained import trained
 from mamrl.games.differentiable import Iterated2x2
 from mamrl.plotting import pyplot, save_figure
+from mamrl.progress import progress_bar
 from mamrl.shaping.cola import ConsistencySettings, cola
 from mamrl.shaping.hola import hola
 from mamrl.shaping.lola import lola_taylor
@@ -85,7 +85,9 @@ def play(options: Options) -> Path:
     results: dict[str, list[Tournament]] = {}
     rows: list[tuple[object, ...]] = []
     notes = list(options.notes)
-    for name, seed in tqdm([(name, seed) for name in GAMES for seed in range(options.seeds)], desc="tournament"):
+    for name, seed in progress_bar(
+        [(name, seed) for name in GAMES for seed in range(options.seeds)], desc="tournament"
+    ):
         game, scale = unit_game(name)
         field, said = entrants(game, options, seed, name)
         notes += said

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mamrl.experiments.registry import Options
 from mamrl.games.differentiable import DifferentiableGame
+from mamrl.progress import progress_bar
 from mamrl.shaping.networks import PairNetwork
 from mamrl.shaping.training import Settings, train
 
@@ -35,7 +34,7 @@ def trained(
     Returns:
         A sentence that says how far the network was trained.
     """
-    with tqdm(total=settings.loops, desc=f"{name}, seed {seed}") as bar:
+    with progress_bar(total=settings.loops, desc=f"{name}, seed {seed}") as bar:
 
         def advance(done: int, total: int, loss: float) -> None:
             bar.update(done - bar.n)

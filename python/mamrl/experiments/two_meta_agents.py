@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl.evaluation import confidence_interval
 from mamrl.experiments.registry import Figure, Options
@@ -24,6 +23,7 @@ from mamrl.meta import ALGORITHMS
 from mamrl.meta.exact_chain import ExactPosition, unroll_values
 from mamrl.plotting import TITLES, pyplot, save_figure
 from mamrl.policies import TabularPolicy
+from mamrl.progress import progress_bar
 from mamrl.shaping.learning import learn
 from mamrl.shaping.lola import lola
 
@@ -71,7 +71,7 @@ def meta_train(game: NoisyDilemmas, algorithm: str, generator: torch.Generator, 
     """Both agents' phi_0, each (5,), trained on the tasks of ``game``."""
     agents = [(0.1 * torch.randn(5, generator=generator)).requires_grad_() for _ in range(2)]
     optimizer = torch.optim.Adam(agents, lr=META_LR, maximize=True)
-    for _ in tqdm(range(iterations), desc=TITLES[algorithm], leave=False):
+    for _ in progress_bar(range(iterations), desc=TITLES[algorithm], leave=False):
         positions = adapt(game, agents, algorithm, differentiable=True)
         returns = torch.stack([position.values for position in positions[1:]]).sum(0).mean(-1)
         for player, agent in enumerate(agents):

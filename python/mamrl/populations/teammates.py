@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mamrl import checkpoint
 from mamrl.games.locomotion import HalfCheetahGame
@@ -29,6 +28,7 @@ from mamrl.meta.gradients import clip_by_norm
 from mamrl.meta.objectives import advantages, linear_baseline
 from mamrl.policies.gaussian import GaussianLSTMPolicy, gaussian_policies
 from mamrl.populations.personas import SPLITS, Population
+from mamrl.progress import progress_bar
 
 LAST, LOG, SETTINGS, CHECKPOINTS = "last.pt", "log.jsonl", "pretraining.json", "checkpoints"
 SHIPPED = "half_cheetah_teammates.pt"
@@ -177,8 +177,8 @@ def pretrain(settings: PreTraining, out: str | Path, *, resume: bool = False, pr
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / SETTINGS, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
     lines = _log_lines(folder)[: pair.iteration]
-    with tqdm(
-        total=settings.iterations, initial=pair.iteration, disable=not progress, desc="teammates", unit="it"
+    with progress_bar(
+        total=settings.iterations, initial=pair.iteration, enabled=progress, desc="teammates", unit="it"
     ) as bar:
         while pair.iteration < settings.iterations:
             rows = torch.cat(pair.parameters)

@@ -3,6 +3,7 @@
 May import from ``evaluation`` and everything before it.
 """
 
+from mamrl.training.callbacks import Callback, Iteration
 from mamrl.training.loop import train
 
-__all__ = ["train"]
+__all__ = ["Callback", "Iteration", "train"]

@@ -1,10 +1,14 @@
-"""The meta-training loop: progress, logs, validation, checkpoints, resume."""
+"""The meta-training loop: iterations, validation, checkpoints, resume."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import copy
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +21,27 @@ from mamrl.config.setting import Setting, build
 from mamrl.device import resolve_device
 from mamrl.distributed import ALONE, RankError, Ranks
 from mamrl.evaluation import adapt_to_population
+from mamrl.training.callbacks import Callback, Iteration, Progress
 from mamrl.training.capture import can_record
-from mamrl.training.learner import Learner, StepRecord, why_not_captured
-from mamrl.training.runs import BEST, LAST, LOG, Run, create_folder, load_run, read_experiment
+from mamrl.training.folder_lock import locked
+from mamrl.training.learner import Learner, why_not_captured
+from mamrl.training.loggers import JsonLines, named_loggers
+from mamrl.training.runs import BEST, LAST, LOG, Run, create_folder, load_run, open_folder, read_experiment
+
+# seconds between two checkpoints, where validations are further apart
+CHECKPOINT_EVERY = 120.0
 
 
 def train(
-    experiment: Experiment | Setting,
+    experiment: Experiment | Setting | None = None,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     device: str | torch.device = "cpu",
     out: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
     tensorboard: bool = True,
+    callbacks: Sequence[Callback] = (),
     capture: bool = True,
     ranks: Ranks = ALONE,
 ) -> Run:
@@ -38,14 +49,15 @@ def train(
 
     Args:
         experiment: what to train, see ``mamrl.experiments.preset``; or a :class:`mamrl.config.setting.Setting` with a
-            game, policies or populations of your own.
-        seed: the same seed and experiment give the same numbers on the same machine.
+            game, policies or populations of your own. None, with ``resume``, is the run's own.
+        seed: the same seed and experiment give the same numbers on the same machine; None is 0, or a resumed run's own.
         device: "cpu", or "cuda" where mamrl's CUDA kernels are: the same draws, and numbers that differ by rounding.
         out: the run folder, which gets ``experiment.json``, ``log.jsonl``, ``last.pt``, ``best.pt`` and TensorBoard's
             events; None keeps everything in memory.
         resume: continue the run in ``out`` where it stopped; the result equals the unbroken run's, bit for bit.
         progress: show a progress bar.
-        tensorboard: write TensorBoard events where the package is installed.
+        tensorboard: write TensorBoard events where there is a folder and the package is installed.
+        callbacks: what else watches, see :class:`mamrl.training.Callback`; loggers are in ``mamrl.training.loggers``.
         capture: on a GPU, record an iteration as a CUDA graph and replay it, where the experiment allows it.
         ranks: the processes that share this training, see :func:`mamrl.distributed.joined`; each calls this function,
             and the first alone writes.
@@ -55,30 +67,41 @@ def train(
 
     Raises:
         FileExistsError: ``out`` holds a run and ``resume`` is False.
-        ValueError: ``resume`` with another experiment or seed than the run's, a damaged checkpoint, or a device that is
-            not here.
+        BlockingIOError: another process is training in ``out``.
+        ValueError: ``resume`` with another experiment or seed than the run's (the sentence says which field differs), a
+            damaged checkpoint, or a device that is not here.
         FloatingPointError: the meta-gradient became NaN or infinite; the last checkpoint is kept.
-        KeyboardInterrupt: passed on after the state was saved.
-        RankError: another rank ended, and with it this one, after the state was saved.
+        KeyboardInterrupt: passed on after the last whole iteration's state was saved; so is the SystemExit that a
+            SIGTERM becomes.
+        RankError: another rank ended, and with it this one; likewise.
     """
-    setting = (experiment if isinstance(experiment, Setting) else build(experiment)).to(resolve_device(device))
     if resume and out is None:
         raise ValueError("resume needs a run folder")
+    if experiment is None:
+        if out is None or not resume:
+            raise ValueError("train needs an experiment, or resume and the folder of a run")
+        experiment, recorded_seed = read_experiment(Path(out))
+        seed = recorded_seed if seed is None else seed
+    seed = 0 if seed is None else seed
+    setting = (experiment if isinstance(experiment, Setting) else build(experiment)).to(resolve_device(device))
     _check_ranks(ranks, setting.experiment, seed)
     folder = None if out is None or not ranks.first else Path(out)
+    watchers = list(callbacks)
     if folder is not None:
-        _open_folder(folder, setting.experiment, seed, resume)
-    trainer = _Trainer(Learner(setting, seed, capture=capture, ranks=ranks), folder)
-    resumed = folder is not None and resume and (folder / LAST).is_file()
-    state = ranks.from_first(checkpoint.load(folder / LAST) if folder is not None and resumed else None)
-    if state is not None:
-        trainer.restore(state)
-    writer = _tensorboard(folder) if tensorboard else None
-    try:
-        trainer.run(progress and ranks.first, writer)
-    finally:
-        if writer is not None:
-            writer.close()
+        watchers = [JsonLines(folder / LOG), *watchers, *(named_loggers(None) if tensorboard else [])]
+    if progress and ranks.first:
+        watchers.append(Progress())
+    if folder is not None and not resume:
+        create_folder(folder, setting.experiment, seed)
+    with locked(folder):
+        if folder is not None and resume:
+            open_folder(folder, setting.experiment, seed)
+        trainer = Trainer(Learner(setting, seed, capture=capture, ranks=ranks), folder, watchers)
+        resumed = folder is not None and resume and (folder / LAST).is_file()
+        state = ranks.from_first(checkpoint.load(folder / LAST) if folder is not None and resumed else None)
+        if state is not None:
+            trainer.restore(state)
+        trainer.run(progress and ranks.first)
     return trainer.best_run() if folder is None else load_run(folder, setting=setting)
 
 
@@ -93,59 +116,89 @@ def _check_ranks(ranks: Ranks, experiment: Experiment, seed: int) -> None:
     ranks.check_agreement({**versions, **machine, "seed": seed, **experiment.to_dict()})
 
 
-def _open_folder(folder: Path, experiment: Experiment, seed: int, resume: bool) -> None:
-    if not resume:
-        create_folder(folder, experiment, seed)
-        return
-    recorded, recorded_seed = read_experiment(folder)
-    # a longer training may continue a shorter one, unless its length decided the learning rates
-    same_length = recorded if recorded.lr_decay else recorded.replace(iterations=experiment.iterations)
-    if same_length != experiment or recorded_seed != seed:
-        raise ValueError(f"{folder} was trained with another experiment or seed; resume it with its own")
+class Trainer:
+    """A learner, its folder, and what watches it.
 
+    Attributes:
+        learner: takes the steps.
+        folder: the run folder, or None.
+        seed: of the training.
+        last_auc: of the last validation, None before the first.
+        best_auc: the best so far.
+    """
 
-class _Trainer:
-    def __init__(self, learner: Learner, folder: Path | None) -> None:
-        self.learner, self.folder = learner, folder
-        self.experiment = learner.setting.experiment
+    def __init__(self, learner: Learner, folder: Path | None, watchers: Sequence[Callback] = ()) -> None:
+        self.learner, self.folder, self.seed = learner, folder, learner.seed
+        self._watchers = watchers
         self.best_auc: float | None = None
         self.last_auc: float | None = None
         self.best: dict[str, Any] = {}
+        self._whole: dict[str, Any] = {}
+        self._saved_at = time.monotonic()
 
-    def run(self, progress: bool, writer: Any) -> None:
+    @property
+    def setting(self) -> Setting:
+        """The experiment's parts."""
+        return self.learner.setting
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is trained."""
+        return self.learner.setting.experiment
+
+    @property
+    def iteration(self) -> int:
+        """Meta-gradient steps taken so far."""
+        return self.learner.iteration
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether a value network is trained beside the agent."""
+        return self.learner.setting.value_network is not None
+
+    def run(self, progress: bool) -> None:
+        """Trains to the end, and leaves a whole checkpoint however it ends."""
         experiment, learner = self.experiment, self.learner
         obstacle = why_not_captured(experiment)
         if progress and obstacle and can_record(learner.setting.device):
             tqdm.write(f"no CUDA graph: {obstacle}", file=sys.stderr)
-        bar = tqdm(
-            total=experiment.iterations,
-            initial=learner.iteration,
-            disable=not progress,
-            desc=experiment.algorithm,
-            unit="it",
-            dynamic_ncols=True,
-        )
-        self._cut_log()
-        try:
-            while learner.iteration < experiment.iterations:
-                started = time.perf_counter()
-                try:
-                    record = learner.step()
-                except RankError:
-                    self._save()
-                    raise
-                last = learner.iteration == experiment.iterations
-                if learner.iteration % experiment.validation_every == 0 or last:
-                    self._validate()
-                self._log(record, time.perf_counter() - started, writer)
-                bar.update()
-                bar.set_postfix_str(self._summary(record))
-        except KeyboardInterrupt:
+        with _termination_as_exit():
+            try:
+                self._whole = self.state()
+                for watcher in self._watchers:
+                    watcher.on_start(self)
+                while learner.iteration < experiment.iterations:
+                    self._iterate()
+            except (KeyboardInterrupt, SystemExit, RankError):
+                # whatever was being computed: the state between two iterations
+                self._save()
+                raise
+            finally:
+                for watcher in self._watchers:
+                    watcher.on_end(self)
             self._save()
-            raise
-        finally:
-            bar.close()
-        self._save()
+
+    def _iterate(self) -> None:
+        started = time.perf_counter()
+        learner, experiment = self.learner, self.experiment
+        record = learner.step()
+        last = learner.iteration == experiment.iterations
+        validated = learner.iteration % experiment.validation_every == 0 or last
+        if validated:
+            self._validate()
+        iteration = Iteration(
+            learner.iteration,
+            record,
+            learner.own_lr.tolist(),
+            time.perf_counter() - started,
+            self.last_auc if validated else None,
+        )
+        # the log first: lines that a checkpoint does not know are dropped at resume, lines that are missing are not
+        for watcher in self._watchers:
+            watcher.on_iteration(self, iteration)
+        self._whole = self.state()
+        if validated or time.monotonic() - self._saved_at > CHECKPOINT_EVERY:
+            self._save()
 
     def _validate(self) -> None:
         """Measures the agent on the validation personas and keeps it if it is the best so far."""
@@ -168,27 +221,33 @@ class _Trainer:
                 "iteration": learner.iteration,
                 "validation_auc": self.best_auc,
             }
-            if self.folder is not None:
-                checkpoint.save(self.folder / BEST, self.best)
-        self._save()
+        for watcher in self._watchers:
+            watcher.on_validation(self, test)
 
     def _save(self) -> None:
-        if self.folder is not None:
-            checkpoint.save(self.folder / LAST, self.state())
+        if self.folder is None:
+            return
+        if self._whole["best"]:
+            checkpoint.save(self.folder / BEST, self._whole["best"])
+        checkpoint.save(self.folder / LAST, self._whole)
+        self._saved_at = time.monotonic()
 
     def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, as a copy."""
         return {
-            **self.learner.state(),
+            **copy.deepcopy(self.learner.state()),
             "validation_auc": self.last_auc,
             "best_auc": self.best_auc,
             "best": self.best,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Continues where :meth:`state` was taken."""
         self.learner.restore(state)
         self.last_auc, self.best_auc, self.best = state["validation_auc"], state["best_auc"], state["best"]
 
     def best_run(self) -> Run:
+        """The best on the validation personas."""
         best, learner = self.best, self.learner
         return Run(
             learner.setting,
@@ -199,58 +258,19 @@ class _Trainer:
             best["validation_auc"],
         )
 
-    def _summary(self, record: StepRecord) -> str:
-        rewards = " ".join(f"{reward:+.2f}" for reward in record.rewards)
-        auc = "" if self.last_auc is None else f" | validation AUC {self.last_auc:+.2f} (best {self.best_auc:+.2f})"
-        return f"reward by position {rewards}{auc}"
 
-    def _log(self, record: StepRecord, seconds: float, writer: Any) -> None:
-        iteration = self.learner.iteration
-        validated = iteration % self.experiment.validation_every == 0 or iteration == self.experiment.iterations
-        line = {
-            "iteration": iteration,
-            "rewards": [round(reward, 6) for reward in record.rewards],
-            "gradient_norm": record.gradient_norm,
-            "critic_loss": record.critic_loss,
-            "dropped_chains": record.dropped_chains,
-            "own_lr": [round(rate, 6) for rate in self.learner.own_lr.tolist()],
-            "seconds": round(seconds, 4),
-        }
-        if validated:
-            line["validation_auc"] = self.last_auc
-        if self.folder is not None:
-            with (self.folder / LOG).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        if writer is not None:
-            for position, reward in enumerate(record.rewards):
-                writer.add_scalar(f"reward/position_{position}", reward, iteration)
-            writer.add_scalar("train/gradient_norm", record.gradient_norm, iteration)
-            writer.add_scalar("train/critic_loss", record.critic_loss, iteration)
-            writer.add_scalar("train/dropped_chains", record.dropped_chains, iteration)
-            if validated:
-                writer.add_scalar("validation/auc", self.last_auc, iteration)
+@contextlib.contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """SIGTERM, which ends a job or announces a preemption, raises SystemExit; where nobody else handles it."""
 
-    def _cut_log(self) -> None:
-        """Drops what a broken run logged after its last checkpoint, and so will log again."""
-        if self.folder is None or not (self.folder / LOG).is_file():
-            return
-        lines = (self.folder / LOG).read_text().splitlines()
-        kept = [line for line in lines if _iteration_of(line) <= self.learner.iteration]
-        checkpoint.write_text(self.folder / LOG, "".join(line + "\n" for line in kept))
+    def stop(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
 
-
-def _iteration_of(line: str) -> float:
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if mine:
+        signal.signal(signal.SIGTERM, stop)
     try:
-        return json.loads(line)["iteration"]
-    except (json.JSONDecodeError, KeyError):  # a line cut short by a crash
-        return float("inf")
-
-
-def _tensorboard(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder / "tensorboard"))
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -14,6 +14,7 @@ from mamrl import checkpoint
 from mamrl.config import Experiment
 from mamrl.config.setting import Setting, build
 from mamrl.evaluation import MetaTest, adapt_to_population
+from mamrl.provenance import provenance
 
 EXPERIMENT, LOG, LAST, BEST = "experiment.json", "log.jsonl", "last.pt", "best.pt"
 
@@ -83,7 +84,28 @@ def create_folder(path: Path, experiment: Experiment, seed: int) -> None:
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file, expected a folder")
     path.mkdir(parents=True, exist_ok=True)
-    record = {"seed": seed, "experiment": experiment.to_dict()}
+    _write_record(path, {"seed": seed, "experiment": experiment.to_dict(), "sessions": [provenance()]})
+
+
+def open_folder(path: Path, experiment: Experiment, seed: int) -> None:
+    """Adds a session to a run folder that is to be resumed.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: the run's experiment or seed is another; the sentence says what differs.
+    """
+    recorded, recorded_seed = read_experiment(path)
+    # a longer training may continue a shorter one, unless its length decided the learning rates
+    same_length = recorded if recorded.lr_decay else recorded.replace(iterations=experiment.iterations)
+    old, new = ({"seed": s, **e.to_dict()} for s, e in ((recorded_seed, same_length), (seed, experiment)))
+    differing = [f"{name} = {old[name]!r} and not {new[name]!r}" for name in old if old[name] != new[name]]
+    if differing:
+        raise ValueError(f"{path} was trained with {', '.join(differing)}; resume it with its own experiment and seed")
+    record = json.loads((path / EXPERIMENT).read_text())
+    _write_record(path, {**record, "sessions": [*record.get("sessions", []), provenance()]})
+
+
+def _write_record(path: Path, record: Mapping[str, Any]) -> None:
     checkpoint.write_text(path / EXPERIMENT, json.dumps(record, indent=2) + "\n")
 
 
