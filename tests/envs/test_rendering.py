@@ -13,7 +13,7 @@ from gymnasium.wrappers import RenderCollection  # noqa: E402
 
 from mamrl.envs import parallel  # noqa: E402
 from mamrl.envs.drawing import coin_game_picture, coin_game_text, matrix_game_picture  # noqa: E402
-from mamrl.games import ipd, rock_paper_scissors  # noqa: E402
+from mamrl.games import MatrixGame, ipd, rock_paper_scissors  # noqa: E402
 from mamrl.games.coin_game import coin_game  # noqa: E402
 
 IDS = ["mamrl/IPD-v0", "mamrl/CoinGame-v0", "mamrl/HalfCheetahDir-v0"]
@@ -56,6 +56,7 @@ def test_a_matrix_games_picture_frames_what_was_played():
     assert before[72, 12].tolist() == [0, 114, 178]
     assert before[72, 36].tolist() == [255, 255, 255]
     assert matrix_game_picture(rock_paper_scissors(3), 27).shape == (3 * 48, 9 * 48, 3)
+    assert matrix_game_picture(MatrixGame(np.zeros((2, 1, 3))), 3).shape == (48, 3 * 48, 3)
 
 
 def test_the_coin_games_text_is_its_grid():
@@ -180,5 +181,6 @@ def test_a_mode_that_is_not_offered_is_refused():
 
 def test_before_the_first_reset_there_is_nothing_to_draw():
     env = gymnasium.make_vec("mamrl/IPD-v0", num_envs=2, render_mode="ansi")
-    with pytest.raises(RuntimeError, match=r"have not been reset, call reset\(\) before render\(\)"):
-        env.render()
+    for each in (env, parallel("coin-game", render_mode="ansi")):
+        with pytest.raises(RuntimeError, match=r"have not been reset, call reset\(\) before render\(\)"):
+            each.render()

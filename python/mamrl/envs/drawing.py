@@ -40,11 +40,11 @@ def frames(batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah, mode: str |
     """What each environment of a batch looks like.
 
     Args:
-        batch: after its first reset.
+        batch: of any game.
         mode: "ansi" for text, "rgb_array" for pictures (height, width, 3) uint8.
 
     Raises:
-        RuntimeError: there is no mode, or the batch is closed.
+        RuntimeError: there is no mode, the batch was never reset, or its simulations are closed.
         OSError: HalfCheetah's pictures, where no offscreen renderer works.
     """
     if mode is None:
@@ -55,12 +55,14 @@ def frames(batch: BatchedMatrixGame | BatchedCoinGame | HalfCheetah, mode: str |
         return [half_cheetah_text(*row) for row in zip(*_run(batch), strict=True)] if text else batch.pictures()
     elapsed = batch.elapsed.tolist()
     if isinstance(batch, BatchedCoinGame):
-        assert batch.state is not None
+        if batch.state is None:
+            raise RuntimeError("the environments have not been reset, call reset() before render()")
         rows = batch.state.tolist()
         if text:
             return [coin_game_text(batch.game, row, t) for row, t in zip(rows, elapsed, strict=True)]
         return [coin_game_picture(batch.game, row) for row in rows]
-    assert batch.states is not None
+    if batch.states is None:
+        raise RuntimeError("the environments have not been reset, call reset() before render()")
     states = batch.states[0].tolist()
     if text:
         return [matrix_game_text(batch.game, state, t) for state, t in zip(states, elapsed, strict=True)]
@@ -83,7 +85,8 @@ def matrix_game_picture(game: MatrixGame, state: int) -> np.ndarray:
 
     A cell has a stripe a player, in its colour, the fuller the more it is paid; what was played last is framed.
     """
-    rows, columns = game.action_counts[0], game.num_states // game.action_counts[0]
+    rows = game.action_counts[0]
+    columns = (game.num_states - 1) // rows
     payoffs = game.payoffs.double().reshape(game.num_players, rows, columns).cpu().numpy()
     lowest = payoffs.min()
     share = (payoffs - lowest) / max(payoffs.max() - lowest, np.finfo(float).tiny)
