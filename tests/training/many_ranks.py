@@ -28,6 +28,9 @@ from mamrl.training import train
 from mamrl.training.learner import Learner
 from mamrl.training.runs import EXPERIMENT, LAST, LOG
 
+# of a rank whose peer is gone; it takes two seconds to look for a reason
+PATIENCE_S = 5.0
+
 
 def train_here(task: dict) -> str:
     """Trains as one rank; returns the sentence that ended it, or nothing."""
@@ -74,8 +77,16 @@ def launch(task: dict, after_s: float = 0.0, victims: tuple[int, ...] = ()) -> N
     time.sleep(after_s)
     for victim in victims:
         os.kill(children[victim], signal.SIGKILL)
-    for child in children:
-        os.waitpid(child, 0)
+        os.waitpid(children[victim], 0)
+    left = [child for rank, child in enumerate(children) if rank not in victims]
+    deadline = time.monotonic() + PATIENCE_S
+    while left:
+        left = [child for child in left if not os.waitpid(child, 0 if not victims else os.WNOHANG)[0]]
+        if left and time.monotonic() > deadline:
+            # it waits for the other to begin; torchrun ends those whose peer is gone
+            for child in left:
+                os.kill(child, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def survive(task: dict) -> None:
@@ -83,7 +94,7 @@ def survive(task: dict) -> None:
     moments = random.Random(task["kills"])
     for _ in range(task["kills"]):
         begun = (Path(task["out"]) / EXPERIMENT).is_file()
-        launch(task | {"resume": begun}, moments.uniform(0.02, 0.8), moments.choice([(0,), (1,), (0, 1)]))
+        launch(task | {"resume": begun}, moments.uniform(0.0, 1.6), moments.choice([(0,), (1,), (0, 1)]))
     launch(task | {"resume": (Path(task["out"]) / EXPERIMENT).is_file()})
 
 
