@@ -57,12 +57,10 @@ def main() -> None:
         seconds, processor = iteration_times(learner, arguments.rounds)
         exchange = 0.0 if ranks.alone else exchange_time(learner, ranks, arguments.rounds)
     if ranks.first:
-        numbers = len(learner.parameters) + len(learner.own_lr)
-        print(
-            f"{ranks.count} ranks, {arguments.preset}, {learner.setting.experiment.chains} chains: {1 / seconds:.2f} "
-            f"iterations a second, {processor:.3f} s of processor each; exchange of {4 * numbers} bytes a chain {1e3 * exchange:.2f} ms, "
-            f"{100 * exchange / seconds:.2f}% of an iteration"
-        )
+        chains, size = learner.setting.experiment.chains, 4 * (len(learner.parameters) + len(learner.own_lr))
+        print(f"{ranks.count} ranks, {arguments.preset}, {chains} chains: {1 / seconds:.2f} iterations a second,")
+        print(f"{processor:.3f} s of processor each; exchange of {size} bytes a chain {1e3 * exchange:.2f} ms,")
+        print(f"{100 * exchange / seconds:.2f}% of an iteration")
 
 
 if __name__ == "__main__":

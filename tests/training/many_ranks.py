@@ -47,7 +47,7 @@ def train_here(task: dict) -> str:
     fields = task["experiment"] | task.get("fields_of_rank", {}).get(str(rank), {})
     try:
         with joined() as ranks:
-            train(
+            trained = train(
                 Experiment.from_dict(fields),
                 seed=1,
                 out=task["out"],
@@ -56,6 +56,11 @@ def train_here(task: dict) -> str:
                 tensorboard=False,
                 ranks=ranks,
             )
+            tested = trained.test(repeats=1, ranks=ranks)
+            if ranks.first:
+                checkpoint.save(
+                    Path(task["out"]) / "test.pt", {"rewards": tested.rewards, "actions": tested.action_frequencies}
+                )
     except (ValueError, OSError) as error:
         return str(error)
     return ""

@@ -67,7 +67,7 @@ def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "trainings.json").write_text(json.dumps(trainings(folder)))
     script = Path(__file__).with_name("many_ranks.py")
-    subprocess.run([sys.executable, script, folder / "trainings.json"], check=True, timeout=120)
+    subprocess.run([sys.executable, script, folder / "trainings.json"], check=True, timeout=600)
     return folder
 
 
@@ -80,6 +80,9 @@ def assert_same_run(first: Path, second: Path) -> None:
         left, right = checkpoint.load(first / file), checkpoint.load(second / file)
         for name in ("parameters", "own_lr", "validation_auc"):
             assert torch.equal(torch.as_tensor(left[name]), torch.as_tensor(right[name])), (file, name)
+    left, right = (checkpoint.load(folder / "test.pt") for folder in (first, second))
+    assert torch.equal(left["rewards"], right["rewards"])
+    assert torch.equal(left["actions"], right["actions"])
     left, right = checkpoint.load(first / LAST), checkpoint.load(second / LAST)
     assert torch.equal(left["generator"], right["generator"])
     assert torch.equal(left["value_parameters"], right["value_parameters"])

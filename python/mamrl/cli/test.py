@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mamrl.evaluation import MetaTest
+    from mamrl.training.runs import Run
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,18 +30,26 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tests each run; prints a table and writes two CSV files beside it."""
-    from mamrl.checkpoint import write_text
+    from mamrl.distributed import joined
     from mamrl.training.runs import load_run
 
     if args.repeats < 1:
         raise ValueError(f"--repeats is {args.repeats}, expected at least 1")
-    for folder in args.runs:
-        trained = load_run(folder, "last" if args.last else "best")
-        result = trained.test(args.split, args.seed, args.repeats)
-        experiment = trained.setting.experiment
-        what = f"{experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}"
-        print(f"{folder}: {what}, {args.split} personas")
-        print(result.table() + "\n")
-        write_text(Path(folder) / f"{args.split}.csv", result.csv())
-        write_text(Path(folder) / f"{args.split}_actions.csv", result.actions_csv(trained.setting.game.state_names()))
+    with joined() as ranks:
+        for folder in args.runs:
+            trained = load_run(folder, "last" if args.last else "best")
+            result = trained.test(args.split, args.seed, args.repeats, ranks)
+            if ranks.first:
+                _report(Path(folder), trained, args.split, result)
     return 0
+
+
+def _report(folder: Path, trained: Run, split: str, result: MetaTest) -> None:
+    from mamrl.checkpoint import write_text
+
+    experiment = trained.setting.experiment
+    what = f"{experiment.algorithm}, {experiment.agent}, iteration {trained.iteration}"
+    print(f"{folder}: {what}, {split} personas")
+    print(result.table() + "\n")
+    write_text(folder / f"{split}.csv", result.csv())
+    write_text(folder / f"{split}_actions.csv", result.actions_csv(trained.setting.game.state_names()))

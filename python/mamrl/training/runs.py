@@ -13,6 +13,7 @@ from torch import Tensor
 from mamrl import checkpoint
 from mamrl.config import Experiment
 from mamrl.config.setting import Setting, build
+from mamrl.distributed import ALONE, Ranks
 from mamrl.evaluation import MetaTest, adapt_to_population
 from mamrl.provenance import provenance
 
@@ -47,9 +48,9 @@ class Run:
         algorithm = self.setting.experiment.algorithm
         return f"{algorithm} ({self.path.name})" if self.path else algorithm
 
-    def test(self, split: str = "test", seed: int = 0, repeats: int = 5) -> MetaTest:
+    def test(self, split: str = "test", seed: int = 0, repeats: int = 5, ranks: Ranks = ALONE) -> MetaTest:
         """The papers' meta-test, see :func:`mamrl.evaluation.meta_test.adapt_to_population`."""
-        return adapt_to_population(self.setting, self.parameters, self.own_lr, split, seed, repeats)
+        return adapt_to_population(self.setting, self.parameters, self.own_lr, split, seed, repeats, ranks=ranks)
 
 
 def meta_test(run: Run | str | Path, split: str = "test", seed: int = 0, repeats: int = 5) -> MetaTest:
