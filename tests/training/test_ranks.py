@@ -81,7 +81,9 @@ def assert_same_run(first: Path, second: Path) -> None:
         for name in ("parameters", "own_lr", "validation_auc"):
             assert torch.equal(torch.as_tensor(left[name]), torch.as_tensor(right[name])), (file, name)
     left, right = (checkpoint.load(folder / "test.pt") for folder in (first, second))
-    assert torch.equal(left["rewards"], right["rewards"])
+    # batched solves of the exact chain round by the size of the batch, which ranks change
+    exact = not left["actions"].numel()
+    torch.testing.assert_close(left["rewards"], right["rewards"], rtol=0, atol=1e-6 if exact else 0)
     assert torch.equal(left["actions"], right["actions"])
     left, right = checkpoint.load(first / LAST), checkpoint.load(second / LAST)
     assert torch.equal(left["generator"], right["generator"])
