@@ -11,6 +11,20 @@ _gymnasium.install()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mamrl import (
+        config,
+        envs,
+        evaluation,
+        experiments,
+        games,
+        meta,
+        ops,
+        plotting,
+        policies,
+        populations,
+        shaping,
+        training,
+    )
     from mamrl.config import Experiment
     from mamrl.experiments import preset
     from mamrl.training import train
@@ -33,6 +47,7 @@ _MODULES = (
     "meta",
     "ops",
     "personas",
+    "plotting",
     "policies",
     "populations",
     "reference",
@@ -41,7 +56,29 @@ _MODULES = (
     "training",
 )
 
-__all__ = ["Experiment", "load_run", "meta_test", "preset", "train"]
+__all__ = [
+    "Experiment",
+    "config",
+    "envs",
+    "evaluation",
+    "experiments",
+    "games",
+    "load_run",
+    "meta",
+    "meta_test",
+    "ops",
+    "plotting",
+    "policies",
+    "populations",
+    "preset",
+    "shaping",
+    "train",
+    "training",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,8 @@ def add_parser(subparsers: Any) -> None:
         "plot",
         help="plot reward by chain position of several runs, or their learning curves",
         description="Meta-tests runs and plots their reward by chain position, one panel for each kind of peer. Runs "
-        "of the same algorithm and agent are one curve: its band is the 95% interval over runs, or over personas where "
-        "there is a single run.",
+        "that differ in their seeds alone are one curve: its band is the 95% interval over runs, or over personas "
+        "where there is a single run. Where experiments differ, the legend says in what.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, and folders of mamrl sweep")
     parser.add_argument("--out", required=True, help="the picture, e.g. figure.png")
@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     from mamrl.plotting import curve_label, plot_adaptation, plot_learning
     from mamrl.training.runs import load_run
 
+    folder = Path(args.out).parent
+    if not folder.is_dir():
+        raise ValueError(f"--out is {args.out}, but there is no folder {folder}")
     found = [(label, load_run(folder)) for name in args.runs for label, folder in run_folders(Path(name))]
     labels, trained = [label or curve_label(run) for label, run in found], [run for _, run in found]
     if args.learning:

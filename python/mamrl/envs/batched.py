@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -45,6 +45,20 @@ class GameStep(NamedTuple):
     info: dict[str, Array]
 
 
+@overload
+def batched(game: Literal["half-cheetah"], num_envs: int, **settings: Any) -> HalfCheetah: ...
+@overload
+def batched(game: Literal["coin-game"] | CoinGame, num_envs: int, **settings: Any) -> BatchedCoinGame: ...
+@overload
+def batched(
+    game: Literal["ipd", "rps", "matching-pennies", "chicken", "stag-hunt"] | MatrixGame | np.ndarray | Tensor,
+    num_envs: int,
+    **settings: Any,
+) -> BatchedMatrixGame: ...
+@overload
+def batched(
+    game: str | Sequence[Any], num_envs: int, **settings: Any
+) -> BatchedMatrixGame | BatchedCoinGame | HalfCheetah: ...
 def batched(
     game: str | MatrixGame | CoinGame | Array, num_envs: int, **settings: Any
 ) -> BatchedMatrixGame | BatchedCoinGame | HalfCheetah:

@@ -19,7 +19,7 @@ from mamrl.meta.exact_chain import mean_rewards, unroll_exact
 from mamrl.populations.personas import Population
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MetaTest:
     """What a meta-test measured.
 
@@ -84,14 +84,28 @@ class MetaTest:
 
     def table(self) -> str:
         """A plain-text table: positions down, groups of peers across."""
+        header, *lines = self._cells()
+        rows = [f"{header[0]:>8} " + "".join(f"{name:>18}" for name in header[1:])]
+        rows += [f"{position:>8} " + "".join(f"{cell:>18}" for cell in cells) for position, *cells in lines]
+        return "\n".join(rows)
+
+    def _cells(self) -> list[list[str]]:
+        """The table's rows, the header first."""
         splits = [name for name, _ in self._splits()]
         cells = {
             (row["peers"], row["position"]): f"{row['reward']:+.3f} ± {row['interval']:.3f}" for row in self.rows()
         }
         positions: list[object] = [*range(self.rewards.shape[1]), "AUC"]
-        lines = ["position " + "".join(f"{name:>18}" for name in splits)]
-        lines += [f"{p!s:>8} " + "".join(f"{cells[name, p]:>18}" for name in splits) for p in positions]
-        return "\n".join(lines)
+        return [["position", *splits], *([str(p), *(cells[name, p] for name in splits)] for p in positions)]
+
+    def __repr__(self) -> str:
+        return f"mean reward a step, {len(self.groups)} personas\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        header, *lines = self._cells()
+        head = "".join(f"<th>{name}</th>" for name in header)
+        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def adapt_to_population(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from mamrl.provenance import provenance
 EXPERIMENT, LOG, LAST, BEST = "experiment.json", "log.jsonl", "last.pt", "best.pt"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A trained meta-agent.
 
@@ -47,6 +48,28 @@ class Run:
         """For legends: the algorithm, and the folder if there is one."""
         algorithm = self.setting.experiment.algorithm
         return f"{algorithm} ({self.path.name})" if self.path else algorithm
+
+    def _facts(self) -> dict[str, str]:
+        experiment = self.setting.experiment
+        auc = "not validated" if self.validation_auc is None else f"{self.validation_auc:+.3f}"
+        return {
+            "algorithm": experiment.algorithm,
+            "game": self.setting.game.name,
+            "agent": experiment.agent,
+            "seed": str(self.seed),
+            "iteration": f"{self.iteration} of {experiment.iterations}",
+            "validation AUC": auc,
+            "folder": "in memory" if self.path is None else str(self.path),
+        }
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:>15}  {value}" for name, value in self._facts().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in self._facts().items()
+        )
+        return f"<table><tbody>{rows}</tbody></table>"
 
     def test(self, split: str = "test", seed: int = 0, repeats: int = 5, ranks: Ranks = ALONE) -> MetaTest:
         """The papers' meta-test, see :func:`mamrl.evaluation.meta_test.adapt_to_population`."""
