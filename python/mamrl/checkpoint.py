@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-import pickle
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
+        # on the disk before it takes the name, or a power cut could leave the name without the content
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
@@ -37,8 +41,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Saves tensors, numbers, strings and containers of them."""
-    write_whole(path, lambda temporary: torch.save({"format": _FORMAT, **state}, temporary))
+    """Saves tensors, numbers, strings and containers of them, with a digest of them all."""
+    content = {"format": _FORMAT, "digest": digest(state), **state}
+    write_whole(path, lambda temporary: torch.save(content, temporary))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -50,10 +55,39 @@ def load(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}")
+    content = path.read_bytes()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError) as error:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # of whatever kind the damaged bytes make torch raise
         raise ValueError(f"{path} is damaged or no checkpoint ({type(error).__name__})") from None
-    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+    if not isinstance(state, dict) or state.pop("format", None) != _FORMAT:
         raise ValueError(f"{path} is no checkpoint of this version of mamrl")
+    # older ones have none
+    recorded = state.pop("digest", None)
+    if recorded is not None and recorded != digest(state):
+        raise ValueError(f"{path} is damaged: its digest is not that of its content")
     return state
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of tensors' dtypes, shapes and bytes, and of whatever holds them."""
+    result = hashlib.sha256()
+
+    def add(item: Any) -> None:
+        if isinstance(item, torch.Tensor):
+            flat = item.detach().cpu().contiguous().flatten()
+            result.update(f"{item.dtype}{tuple(item.shape)}".encode())
+            result.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+        elif isinstance(item, Mapping):
+            for key in item:
+                result.update(f"{key!r}:".encode())
+                add(item[key])
+        elif isinstance(item, list | tuple):
+            result.update(f"{len(item)}".encode())
+            for each in item:
+                add(each)
+        else:
+            result.update(repr(item).encode())
+
+    add(value)
+    return result.hexdigest()

@@ -148,6 +148,59 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
         load_run(folder)
 
 
+def test_every_cut_and_every_flipped_byte_is_damage_or_changes_nothing(tmp_path):
+    quiet(TINY.replace(iterations=2), seed=1, out=tmp_path / "run")
+    whole = (tmp_path / "run" / LAST).read_bytes()
+    original = checkpoint.digest(checkpoint.load(tmp_path / "run" / LAST))
+    damaged = tmp_path / "damaged.pt"
+    for cut in range(0, len(whole), len(whole) // 60):
+        damaged.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match="damaged or no checkpoint"):
+            checkpoint.load(damaged)
+    refused = 0
+    for place in range(7, len(whole), len(whole) // 200):
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            assert checkpoint.digest(checkpoint.load(damaged)) == original
+        except ValueError as error:
+            assert "damaged" in str(error) or "no checkpoint" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parameters": None}, "parameters have shape None"),
+        ({"parameters": torch.zeros(4)}, r"parameters have shape \(4,\), expected \(5,\)"),
+        ({"parameters": torch.full((5,), torch.nan)}, "parameters hold numbers that are not finite"),
+        ({"parameters": torch.zeros(5, dtype=torch.int64)}, r"parameters are torch\.int64"),
+        ({"own_lr": torch.zeros(1)}, r"own_lr have shape \(1,\)"),
+        ({"iteration": "two"}, "iteration is 'two'"),
+        ({"validation_auc": "high"}, "validation_auc is 'high'"),
+    ],
+)
+def test_load_and_resume_refuse_a_state_that_does_not_fit_by_the_same_sentence(change, message, tmp_path):
+    folder = tmp_path / "run"
+    quiet(TINY.replace(iterations=2), seed=1, out=folder)
+    for name in (LAST, BEST):
+        checkpoint.save(folder / name, {**checkpoint.load(folder / name), **change})
+    resume = {"seed": 1, "out": folder, "resume": True}
+    for read in (lambda: load_run(folder), lambda: load_run(folder, "last"), lambda: quiet(TINY, **resume)):
+        with pytest.raises(ValueError, match=message):
+            read()
+
+
+def test_a_state_that_lacks_what_a_resume_needs_is_refused(tmp_path):
+    folder = tmp_path / "run"
+    quiet(TINY.replace(iterations=2), seed=1, out=folder)
+    state = checkpoint.load(folder / LAST)
+    for missing in ("generator", "optimizers", "best", "value_parameters"):
+        checkpoint.save(folder / LAST, {name: value for name, value in state.items() if name != missing})
+        with pytest.raises(ValueError, match="does not fit its experiment"):
+            quiet(TINY, seed=1, out=folder, resume=True)
+
+
 def test_loading_a_checkpoint_never_executes_code(tmp_path):
     class Hostile:
         def __reduce__(self):

@@ -26,7 +26,7 @@ from mamrl.training.capture import can_record
 from mamrl.training.folder_lock import locked
 from mamrl.training.learner import Learner, why_not_captured
 from mamrl.training.loggers import JsonLines, named_loggers
-from mamrl.training.runs import BEST, LAST, LOG, Run, create_folder, load_run, open_folder, read_experiment
+from mamrl.training.runs import BEST, LAST, LOG, Run, check_fit, create_folder, load_run, open_folder, read_experiment
 
 # seconds between two checkpoints, where validations are further apart
 CHECKPOINT_EVERY = 120.0
@@ -92,14 +92,15 @@ def train(
     if progress and ranks.first:
         watchers.append(Progress())
     if folder is not None and not resume:
-        create_folder(folder, setting.experiment, seed)
+        create_folder(folder, setting, seed)
     with locked(folder):
         if folder is not None and resume:
-            open_folder(folder, setting.experiment, seed)
+            open_folder(folder, setting, seed)
         trainer = Trainer(Learner(setting, seed, capture=capture, ranks=ranks), folder, watchers)
         resumed = folder is not None and resume and (folder / LAST).is_file()
         state = ranks.from_first(checkpoint.load(folder / LAST) if folder is not None and resumed else None)
         if state is not None:
+            check_fit(Path(out or "") / LAST, setting, state)
             trainer.restore(state)
         trainer.run(progress and ranks.first)
     return trainer.best_run() if folder is None else load_run(folder, setting=setting)
@@ -243,8 +244,11 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues where :meth:`state` was taken."""
-        self.learner.restore(state)
-        self.last_auc, self.best_auc, self.best = state["validation_auc"], state["best_auc"], state["best"]
+        try:
+            self.learner.restore(state)
+            self.last_auc, self.best_auc, self.best = state["validation_auc"], state["best_auc"], state["best"]
+        except (KeyError, IndexError, TypeError, RuntimeError) as error:
+            raise ValueError(f"the checkpoint does not fit its experiment ({type(error).__name__}: {error})") from None
 
     def best_run(self) -> Run:
         """The best on the validation personas."""

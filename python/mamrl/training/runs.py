@@ -17,6 +17,7 @@ from mamrl.config.setting import Setting, build
 from mamrl.distributed import ALONE, Ranks
 from mamrl.evaluation import MetaTest, adapt_to_population
 from mamrl.provenance import provenance
+from mamrl.training.parts import differing, parts_of
 
 EXPERIMENT, LOG, LAST, BEST = "experiment.json", "log.jsonl", "last.pt", "best.pt"
 
@@ -96,7 +97,7 @@ def meta_test(run: Run | str | Path, split: str = "test", seed: int = 0, repeats
     return trained.test(split, seed, repeats)
 
 
-def create_folder(path: Path, experiment: Experiment, seed: int) -> None:
+def create_folder(path: Path, setting: Setting, seed: int) -> None:
     """Makes a new run folder.
 
     Raises:
@@ -108,25 +109,43 @@ def create_folder(path: Path, experiment: Experiment, seed: int) -> None:
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path} is a file, expected a folder")
     path.mkdir(parents=True, exist_ok=True)
-    _write_record(path, {"seed": seed, "experiment": experiment.to_dict(), "sessions": [provenance()]})
+    record = {"seed": seed, "experiment": setting.experiment.to_dict(), "parts": parts_of(setting)}
+    _write_record(path, {**record, "sessions": [provenance()]})
 
 
-def open_folder(path: Path, experiment: Experiment, seed: int) -> None:
+def open_folder(path: Path, setting: Setting, seed: int) -> None:
     """Adds a session to a run folder that is to be resumed.
 
     Raises:
         FileNotFoundError: the folder holds no run.
-        ValueError: the run's experiment or seed is another; the sentence says what differs.
+        ValueError: the run's experiment, seed or parts are others; the sentence says what differs.
     """
     recorded, recorded_seed = read_experiment(path)
+    experiment = setting.experiment
     # a longer training may continue a shorter one, unless its length decided the learning rates
     same_length = recorded if recorded.lr_decay else recorded.replace(iterations=experiment.iterations)
     old, new = ({"seed": s, **e.to_dict()} for s, e in ((recorded_seed, same_length), (seed, experiment)))
     differing = [f"{name} = {old[name]!r} and not {new[name]!r}" for name in old if old[name] != new[name]]
     if differing:
         raise ValueError(f"{path} was trained with {', '.join(differing)}; resume it with its own experiment and seed")
+    check_parts(path, setting)
     record = json.loads((path / EXPERIMENT).read_text())
     _write_record(path, {**record, "sessions": [*record.get("sessions", []), provenance()]})
+
+
+def check_parts(path: Path, setting: Setting) -> None:
+    """Compares a run's parts with those that it is to go on with; a run of an older version says nothing of its own.
+
+    Raises:
+        ValueError: a part differs; the sentence says which.
+    """
+    recorded = json.loads((path / EXPERIMENT).read_text()).get("parts", {})
+    names = differing(recorded, parts_of(setting)) if isinstance(recorded, dict) else ["parts"]
+    if names:
+        raise ValueError(
+            f"{path} was trained with other parts than are here: {', '.join(names)}; hand the run's own over, by "
+            "load_run(path, setting=Setting(...)) or train(Setting(...), resume=True)"
+        )
 
 
 def _write_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -163,14 +182,16 @@ def load_run(path: str | Path, which: str = "best", setting: Setting | None = No
 
     Raises:
         FileNotFoundError: no run, or no checkpoint yet.
-        ValueError: a damaged or foreign checkpoint, or one that does not fit the run's experiment.
+        ValueError: a damaged or foreign checkpoint, one that does not fit the run's experiment, or a run that was
+            trained with other parts than the setting's, or than those that its experiment names.
     """
     folder = Path(path)
     experiment, seed = read_experiment(folder)
     file = folder / (BEST if which == "best" and (folder / BEST).is_file() else LAST)
     state = checkpoint.load(file)
     setting = setting or build(experiment)
-    _check_fit(file, setting, state)
+    check_parts(folder, setting)
+    check_fit(file, setting, state)
     return Run(
         setting,
         seed,
@@ -197,9 +218,27 @@ def learning_curve(run: Run) -> list[tuple[int, float]]:
     return curve
 
 
-def _check_fit(file: Path, setting: Setting, state: Mapping[str, Any]) -> None:
-    expected = (setting.policies[0].num_parameters,)
-    found = state.get("parameters")
-    if not isinstance(found, Tensor) or tuple(found.shape) != expected:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else None
-        raise ValueError(f"{file} does not fit its experiment: parameters have shape {shape}, expected {expected}")
+def check_fit(file: Path, setting: Setting, state: Mapping[str, Any]) -> None:
+    """Checks what a checkpoint holds against the experiment that it is read for.
+
+    Raises:
+        ValueError: an entry is missing or is no agent's of this setting; the sentence says which.
+    """
+
+    def refuse(what: str) -> None:
+        raise ValueError(f"{file} does not fit its experiment: {what}")
+
+    sizes = {"parameters": setting.policies[0].num_parameters, "own_lr": setting.experiment.chain_length}
+    for name, size in sizes.items():
+        found = state.get(name)
+        if not isinstance(found, Tensor) or tuple(found.shape) != (size,):
+            shape = tuple(found.shape) if isinstance(found, Tensor) else None
+            refuse(f"{name} have shape {shape}, expected {(size,)}")
+        elif not found.is_floating_point() or found.device.type != "cpu":
+            refuse(f"{name} are {found.dtype} on {found.device}, expected floating-point numbers")
+        elif not bool(found.isfinite().all()):
+            refuse(f"{name} hold numbers that are not finite")
+    if type(state.get("iteration")) is not int or state["iteration"] < 0:
+        refuse(f"iteration is {state.get('iteration')!r}")
+    if not isinstance(state.get("validation_auc"), float | None):
+        refuse(f"validation_auc is {state['validation_auc']!r}")
