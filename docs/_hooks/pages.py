@@ -1,9 +1,10 @@
-"""What MkDocs does to a page's HTML on the way: mathematics, and references in docstrings."""
+"""What MkDocs does to a page on the way: a verdict's pictures, mathematics, and references in docstrings."""
 
 from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
@@ -12,6 +13,18 @@ from latex2mathml.converter import convert
 _MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 # docstrings name things as Sphinx does, which editors understand: a role and a dotted path
 _ROLE = re.compile(r":(?:func|meth|class|mod|data):<code>~?([\w.]+)</code>")
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """MkDocs calls this for each page's Markdown: a verdict shows the pictures that lie beside it, the figure first."""
+    file = Path(page.file.abs_src_path)
+    if file.name != "verdict.md":
+        return markdown
+    pictures = sorted(file.parent.glob("*.png"), key=lambda picture: (picture.stem != "figure", picture.stem))
+    shown = "".join(f"![{picture.stem}]({picture.name})\n\n" for picture in pictures)
+    # after the title and the claim, before the table
+    title, claim, rest = markdown.split("\n\n", 2)
+    return f"{title}\n\n{claim}\n\n{shown}{rest}"
 
 
 def on_page_content(content: str, **_: Any) -> str:

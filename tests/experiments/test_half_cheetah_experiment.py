@@ -44,7 +44,7 @@ def test_a_meta_agent_trains_and_is_tested_beside_its_teammates(algorithm, tmp_p
 def test_the_figure_shows_all_algorithms_beside_the_population(tmp_path, monkeypatch):
     monkeypatch.setattr(matrix_runs, "preset", lambda name: preset(name).replace(**TINY))
     verdict = figure("fig5d").reproduce(Options(tmp_path, seeds=2)).read_text()
-    assert "Meta-MAPG beside Meta-PG: gap of their intervals" in verdict
+    assert "Meta-MAPG beside Meta-PG: distance between their intervals' ends" in verdict
     assert "The population's expertise (`expertise.png`)" in verdict
     rows = [line.split(",") for line in (tmp_path / "fig5d" / "rewards.csv").read_text().splitlines()[1:]]
     meta_trained = {"Meta-MAPG", "Meta-PG", "LOLA-DiCE", "REINFORCE"}

@@ -59,7 +59,11 @@ def _fig5d(options: Options) -> Path:
     ]
     intervals = [confidence_interval(each.auc) for each in tested[:2]]
     apart = abs(intervals[0][0] - intervals[1][0]) - intervals[0][1] - intervals[1][1]
-    checks.append(Check("Meta-MAPG beside Meta-PG: gap of their intervals, below 0 where they meet", apart, -_FAR, 0))
+    checks.append(
+        Check(
+            "Meta-MAPG beside Meta-PG: distance between their intervals' ends, below 0 where they meet", apart, -_FAR, 0
+        )
+    )
     teammates = load_teammates(tested[0].runs[0].setting.experiment.teammates or None)
     plot_teammates(teammates, report.folder / "expertise.png")
     skill = {split: teammates.expertise[teammates.members(split)] for split in SPLITS}
@@ -206,10 +210,10 @@ def _above(setting: str, leader: Tested, follower: Tested) -> Check:
 
 
 def _apart(leader: str, high: Tensor, follower: str, low: Tensor) -> Check:
-    """That two intervals of AUC lie apart: the gap between their facing ends."""
+    """That two intervals of AUC lie apart: the distance between their facing ends."""
     (mean, half), (other, other_half) = confidence_interval(high), confidence_interval(low)
-    what = f"AUC of {leader} ({_told(mean, half)}) over {follower} ({_told(other, other_half)}): gap"
-    return Check(what, (mean - half) - (other + other_half), 0, _FAR)
+    what = f"AUC of {leader} ({_told(mean, half)}) over {follower} ({_told(other, other_half)})"
+    return Check(f"{what}: distance between the intervals' ends", (mean - half) - (other + other_half), 0, _FAR)
 
 
 def _told(mean: float, half: float) -> str:
