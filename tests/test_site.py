@@ -15,6 +15,7 @@ VERDICTS = sorted((ROOT / "docs" / "results").rglob("verdict.md"))
 @pytest.fixture(scope="module")
 def hook():
     pytest.importorskip("latex2mathml")
+    pytest.importorskip("mkdocs")
     spec = importlib.util.spec_from_file_location("pages", ROOT / "docs" / "_hooks" / "pages.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -41,3 +42,10 @@ def test_a_verdict_shows_the_pictures_beside_it_between_claim_and_numbers(hook, 
 def test_other_pages_are_left_alone(hook):
     page = ROOT / "docs" / "results" / "demo" / "README.md"
     assert shown(hook, page) == page.read_text()
+
+
+def test_a_page_that_is_read_from_a_file_asks_the_network_for_no_script(hook):
+    page = SimpleNamespace(url="results/demo/README.html")
+    made = hook.on_post_page('<script src="https://unpkg.com/iframe-worker/shim"></script>', page=page)
+    assert made == '<script src="../../assets/iframe-worker.js"></script>'
+    assert (ROOT / "docs" / "assets" / "iframe-worker.js").exists()

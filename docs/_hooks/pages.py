@@ -1,4 +1,4 @@
-"""What MkDocs does to a page on the way: a verdict's pictures, mathematics, and references in docstrings."""
+"""What MkDocs does to a page on the way: a verdict's pictures, mathematics, references in docstrings, and search."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.utils import get_relative_url
 
 # what pymdownx.arithmatex leaves in generic mode: \(...\) in a span, \[...\] in a block
 _MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+# without it the theme hides the search of a site that is read from a file; the theme's is on the network
+_SHIM = "https://unpkg.com/iframe-worker/shim"
 # docstrings name things as Sphinx does, which editors understand: a role and a dotted path
 _ROLE = re.compile(r":(?:func|meth|class|mod|data):<code>~?([\w.]+)</code>")
 
@@ -30,6 +33,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def on_page_content(content: str, **_: Any) -> str:
     """MkDocs calls this for each page's HTML."""
     return _ROLE.sub(_reference, _MATH.sub(_mathml, content))
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """MkDocs calls this for each page as it is written: search in a file needs a script, which the site itself brings."""
+    return output.replace(_SHIM, get_relative_url("assets/iframe-worker.js", page.url))
 
 
 def _mathml(match: re.Match[str]) -> str:
