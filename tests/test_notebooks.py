@@ -47,8 +47,12 @@ def test_cells_of_a_notebook_run_in_order(name, tmp_path):
     code = ["".join(cell["source"]) for cell in cells(NOTEBOOKS / name) if cell["cell_type"] == "code"]
     script = tmp_path / "notebook.py"
     script.write_text("\n\n".join([*code, CLAIMS[name]]))
-    # the mamrl that is tested, and a backend that needs no screen
-    environment = os.environ | {"PYTHONPATH": str(Path(mamrl.__file__).parents[1]), "MPLBACKEND": "Agg"}
+    # the mamrl that is tested, a backend that needs no screen, and no threads that wait for each other
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(mamrl.__file__).parents[1]),
+        "MPLBACKEND": "Agg",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 

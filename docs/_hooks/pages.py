@@ -36,7 +36,7 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """MkDocs calls this for each page as it is written: search in a file needs a script, which the site itself brings."""
+    """MkDocs calls this for each page that it writes: search in a file needs a script, which the site itself brings."""
     return output.replace(_SHIM, get_relative_url("assets/iframe-worker.js", page.url))
 
 
