@@ -41,6 +41,7 @@ def test_every_notebook_is_executed():
     assert all(f"({name})" in (NOTEBOOKS / "index.md").read_text() for name in CLAIMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_cells_of_a_notebook_run_in_order(name, tmp_path):
     pytest.importorskip("matplotlib")
