@@ -15,7 +15,7 @@ from mamrl.config.setting import Setting
 from mamrl.distributed import ALONE, Ranks
 from mamrl.evaluation.statistics import confidence_interval
 from mamrl.meta import Position, Sampler, unroll
-from mamrl.meta.exact_chain import mean_rewards, unroll_exact
+from mamrl.meta.exact_chain import ExactPosition, mean_rewards, unroll_exact
 from mamrl.populations.personas import Population
 
 
@@ -134,17 +134,12 @@ def adapt_to_population(
         Rewards and actions by position; agents of the exact chain have one repeat and no actions.
     """
     population = setting.populations[split]
-    personas, generator = len(population), torch.Generator().manual_seed(seed)
-    peers = [population.parameters]
-    # further peers are drawn from the same split (Kim et al. 2021, question 6)
-    for _ in range(1, setting.num_peers):
-        peers.append(population.parameters[torch.randint(personas, (personas,), generator=generator)])
-    parameters, own_lr = parameters.to(setting.device), own_lr.to(setting.device)
-    own, rates = parameters.expand(personas, -1).clone(), own_lr.expand(personas, -1)
+    personas = len(population)
+    everyone, rates = _first_rows(setting, parameters, own_lr, population, seed)
     # with more ranks than personas some play the first along and are not asked
     share, groups = ranks.share(personas), population.groups
     here = share if share.stop > share.start else slice(0, 1)
-    rows, rates = [row[here] for row in (own, *peers)], rates[here]
+    rows, rates = [row[here] for row in everyone], rates[here]
     if setting.experiment.agent == "tabular-exact":
         rewards = _exact_rewards(setting, rows, rates)[:, :2].unsqueeze(0)
         frequencies = _no_frequencies(rewards.shape[1])
@@ -160,6 +155,51 @@ def adapt_to_population(
     rewards = ranks.gather([by_persona], personas)[0].movedim(0, -1).cpu()
     frequencies = ranks.gather([frequencies.unsqueeze(0)], ranks.count)[0].sum(0)
     return MetaTest(rewards[:, :, 0], rewards[:, :, 1], frequencies, groups, population.group_names)
+
+
+def adapt_to_persona(
+    setting: Setting, parameters: Tensor, own_lr: Tensor, persona: int, split: str = "test", seed: int = 0
+) -> list[list[Tensor]]:
+    """The joint parameters along one chain of :func:`adapt_to_population`, in its first repeat.
+
+    Args:
+        setting: the experiment's parts.
+        parameters: phi_0^i, (P,).
+        own_lr: (L,).
+        persona: which of the split, from 0.
+        split: "test" or "validation".
+        seed: of the sampled trajectories.
+
+    Returns:
+        For each position 0..L every player's parameters (P_a,).
+
+    Raises:
+        ValueError: the split has no such persona.
+    """
+    population = setting.populations[split]
+    if not 0 <= persona < len(population):
+        raise ValueError(f"persona is {persona}, expected at least 0 and below {len(population)}")
+    everyone, rates = _first_rows(setting, parameters, own_lr, population, seed)
+    rows, rates = [row[persona : persona + 1] for row in everyone], rates[persona : persona + 1]
+    positions: Sequence[Position | ExactPosition]
+    if setting.experiment.agent == "tabular-exact":
+        positions = _exact_positions(setting, rows, rates)
+    else:
+        positions = _play_chain(setting, rows, rates, split, seed, 0, persona)
+    return [[row[0].detach() for row in position.parameters] for position in positions]
+
+
+def _first_rows(
+    setting: Setting, parameters: Tensor, own_lr: Tensor, population: Population, seed: int
+) -> tuple[list[Tensor], Tensor]:
+    """Every player's phi_0 and the meta-agent's rates, one chain a persona."""
+    personas, generator = len(population), torch.Generator().manual_seed(seed)
+    peers = [population.parameters]
+    # further peers are drawn from the same split (Kim et al. 2021, question 6)
+    for _ in range(1, setting.num_peers):
+        peers.append(population.parameters[torch.randint(personas, (personas,), generator=generator)])
+    own = parameters.to(setting.device).expand(personas, -1).clone()
+    return [own, *peers], own_lr.to(setting.device).expand(personas, -1)
 
 
 def _play_chain(
@@ -201,10 +241,15 @@ def _mean_rewards(rewards: Tensor) -> Tensor:
 
 
 def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor) -> Tensor:
-    experiment, policies = setting.experiment, setting.policies
-    positions = unroll_exact(
+    positions = _exact_positions(setting, parameters, own_lr)
+    return mean_rewards(setting.game, setting.policies, positions, setting.experiment.horizon)
+
+
+def _exact_positions(setting: Setting, parameters: Sequence[Tensor], own_lr: Tensor) -> list[ExactPosition]:
+    experiment = setting.experiment
+    return unroll_exact(
         setting.game,
-        policies,
+        setting.policies,
         parameters,
         own_lr,
         experiment.peer_lr,
@@ -214,7 +259,6 @@ def _exact_rewards(setting: Setting, parameters: Sequence[Tensor], own_lr: Tenso
         differentiable=False,
         own_step=experiment.own_step,
     )
-    return mean_rewards(setting.game, policies, positions, experiment.horizon)
 
 
 def _frequencies(setting: Setting, positions: Sequence[Position], population: Population, groups: Tensor) -> Tensor:

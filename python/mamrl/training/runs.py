@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mamrl import checkpoint
@@ -16,6 +17,8 @@ from mamrl.config import Experiment
 from mamrl.config.setting import Setting, build
 from mamrl.distributed import ALONE, Ranks
 from mamrl.evaluation import MetaTest, adapt_to_population
+from mamrl.evaluation.agent import Agent, AgentState
+from mamrl.evaluation.meta_test import adapt_to_persona
 from mamrl.provenance import provenance
 from mamrl.training.parts import differing, parts_of
 
@@ -75,6 +78,43 @@ class Run:
     def test(self, split: str = "test", seed: int = 0, repeats: int = 5, ranks: Ranks = ALONE) -> MetaTest:
         """The papers' meta-test, see :func:`mamrl.evaluation.meta_test.adapt_to_population`."""
         return adapt_to_population(self.setting, self.parameters, self.own_lr, split, seed, repeats, ranks=ranks)
+
+    @property
+    def agent(self) -> Agent:
+        """The trained agent as it is before it adapts to anyone."""
+        return Agent(self.setting.game, self.setting.policies[0], self.parameters)
+
+    def adapted(
+        self, persona: int, split: str = "test", position: int | None = None, seed: int = 0, player: int = 0
+    ) -> Agent:
+        """A player of the meta-test's chain against a persona.
+
+        Args:
+            persona: which of the split, from 0.
+            split: "test" or "validation".
+            position: after how many learning steps, 0 to L; None is L.
+            seed: of the trajectories that they learn from.
+            player: 0 the meta-agent, 1 the persona.
+
+        Raises:
+            ValueError: there is no such persona, position or player.
+        """
+        chain = adapt_to_persona(self.setting, self.parameters, self.own_lr, persona, split, seed)
+        position = len(chain) - 1 if position is None else position
+        for name, number, size in (("position", position, len(chain)), ("player", player, len(chain[0]))):
+            if not 0 <= number < size:
+                raise ValueError(f"{name} is {number}, expected at least 0 and below {size}")
+        return Agent(self.setting.game, self.setting.policies[player], chain[position][player])
+
+    def act(
+        self, observations: Any, state: AgentState | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, AgentState]:
+        """See :meth:`mamrl.evaluation.agent.Agent.act`."""
+        return self.agent.act(observations, state, generator)
+
+    def probabilities(self, history: Any) -> Tensor:
+        """See :meth:`mamrl.evaluation.agent.Agent.probabilities`."""
+        return self.agent.probabilities(history)
 
 
 def meta_test(run: Run | str | Path, split: str = "test", seed: int = 0, repeats: int = 5) -> MetaTest:
