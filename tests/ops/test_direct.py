@@ -142,11 +142,10 @@ def test_without_gradients_a_tensor_that_requires_them_is_plain():
         assert torch.equal(gae(DECLINED["a gradient"]), gae())
 
 
-def test_forward_mode_is_refused_rather_than_given_no_tangent():
+def test_forward_mode_is_left_to_the_function_that_knows_the_tangent():
+    # linear in the rewards alone, so that the ones they move by give the advantages of ones
+    moved = ops.gae(torch.ones_like(REWARDS), torch.zeros_like(VALUES), 0.9, 0.8)
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(REWARDS, torch.ones_like(REWARDS))
         assert gae(dual) is NotImplemented
-        with pytest.raises(NotImplementedError, match="forward"):
-            ops.gae(dual, VALUES, 0.9, 0.8)
-    with pytest.raises(RuntimeError):
-        torch.func.jvp(lambda rewards: ops.gae(rewards, VALUES, 0.9, 0.8), (REWARDS,), (REWARDS,))
+        torch.testing.assert_close(forward_ad.unpack_dual(ops.gae(dual, VALUES, 0.9, 0.8)).tangent, moved)

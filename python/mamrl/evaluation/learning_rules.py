@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mamrl.evaluation.statistics import half_width
 from mamrl.games.differentiable import DifferentiableGame
+from mamrl.ops.tensors import as_tensor
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import best_response, learn
 
@@ -113,9 +114,13 @@ def plays_tit_for_tat(logits: Tensor, margin: float = 0.25) -> Tensor:
         ``(*batch,)`` bool.
 
     Raises:
+        TypeError: logits are neither a tensor nor a NumPy array, or not floating.
         ValueError: the last axis is not 5, or the margin is out of range.
     """
-    if logits.shape[-1] != 5:
+    logits = as_tensor("logits", logits)
+    if not logits.is_floating_point():
+        raise TypeError(f"logits is {logits.dtype}, expected a floating dtype")
+    if logits.dim() == 0 or logits.shape[-1] != 5:
         raise ValueError(f"logits must have the shape (*batch, 5), but {tuple(logits.shape)} was given")
     if not 0 <= margin < 0.5:
         raise ValueError(f"margin must be in [0, 1/2), but {margin} was given")

@@ -88,11 +88,14 @@ class DifferentiableGame(ABC):
         """:meth:`values` for parameters that have been checked."""
 
     def check_params(self, params: Sequence[Tensor]) -> None:
-        """Raises ValueError unless there is one floating-point ``(*batch, D_i)`` tensor a player."""
+        """Raises ValueError or TypeError unless there is one floating-point ``(*batch, D_i)`` tensor a player."""
         if len(params) != self.num_players:
             raise ValueError(
                 f"{type(self).__name__} has {self.num_players} players, but parameters for {len(params)} were given"
             )
+        for player, x in enumerate(params):
+            if not isinstance(x, Tensor):
+                raise TypeError(f"params[{player}] is {type(x).__name__}, expected a torch.Tensor")
         batch = params[0].shape[:-1]
         for player, (x, size) in enumerate(zip(params, self.sizes, strict=True)):
             if tuple(x.shape) != (*batch, size):

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mamrl.ops.tensors import as_tensor
+
 
 @functools.lru_cache(maxsize=64)
 def player_views(num_actions: tuple[int, ...]) -> Tensor:
@@ -64,8 +66,15 @@ def check_payoffs(payoffs: Tensor) -> tuple[int, ...]:
     return tuple(payoffs.shape[1:])
 
 
+def _tensors(payoffs: Tensor, logits: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    if not isinstance(logits, Sequence):
+        raise TypeError(f"logits is {type(logits).__name__}, expected a sequence of one tensor a player")
+    return as_tensor("payoffs", payoffs), [as_tensor(f"logits[{player}]", x) for player, x in enumerate(logits)]
+
+
 def _joint_probabilities(payoffs: Tensor, logits: Sequence[Tensor]) -> Tensor:
     """Probability ``(M, S, prod(A))`` of every joint action in every state, as player 0 numbers them."""
+    payoffs, logits = _tensors(payoffs, logits)
     num_actions = check_payoffs(payoffs)
     if len(logits) != len(num_actions):
         raise ValueError(
@@ -107,8 +116,10 @@ def exact_values(payoffs: Tensor, logits: Sequence[Tensor], discount: float) -> 
         ``(n, M)``, differentiable to any order.
 
     Raises:
+        TypeError: something is neither a tensor nor a NumPy array.
         ValueError: shapes or dtypes disagree, payoffs are not finite, or the discount is outside [0, 1).
     """
+    payoffs, logits = _tensors(payoffs, logits)
     # one right-hand side serves all players' rewards
     return payoffs.flatten(1) @ discounted_occupancy(payoffs, logits, discount).transpose(0, 1)
 
@@ -152,6 +163,7 @@ def expected_rewards(payoffs: Tensor, logits: Sequence[Tensor], horizon: int) ->
     """
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1, but {horizon} was given")
+    payoffs, logits = _tensors(payoffs, logits)
     joint = _joint_probabilities(payoffs, logits)
     start, transition = joint[:, 0], joint[:, 1:]
     steps = [start]

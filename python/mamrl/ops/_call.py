@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch._C import _any_requires_grad, _AutoDispatchBelowAutograd
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
+
+from mamrl.ops.tensors import as_tensor
 
 _PREFIX = "mamrl: "
 _TYPE_PREFIX = "TypeError: "
@@ -30,7 +33,12 @@ _DIRECT_CALLS = os.environ.get("MAMRL_DIRECT_CALLS", "1") != "0"
 
 
 def register_autograd(
-    name: str, backward: Callable[..., Any], *, setup_context: Callable[..., None] | None = None
+    name: str,
+    backward: Callable[..., Any],
+    *,
+    setup_context: Callable[..., None] | None = None,
+    tangent: Callable[..., Any] | None = None,
+    columns: bool = False,
 ) -> None:
     """Gives an op its derivative, as ``torch.library.register_autograd`` does and with the same arguments.
 
@@ -38,6 +46,9 @@ def register_autograd(
         name: of the op, such as "gae".
         backward: (ctx, *grads of the outputs) -> grads of the inputs.
         setup_context: (ctx, inputs, output) -> None, saves what ``backward`` needs.
+        tangent: (inputs, outputs, tangents of the inputs) -> tangents of the outputs, all as tuples but a single
+            result, see :func:`linear`; without it forward mode is refused by a sentence.
+        columns: whether tensors may have any dimensions behind the first, so that vmap is one call.
     """
     op, direct = _op(name), _direct(name)
 
@@ -52,10 +63,10 @@ def register_autograd(
     members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     function: Any = type(f"{name}_function", (torch.autograd.Function,), members)
     _FUNCTIONS[op] = function
-    _TRANSFORMED[op] = _for_transforms(name, op, backward, setup_context)
+    _TRANSFORMED[op] = _for_transforms(name, op, backward, setup_context, tangent, columns)
 
     def kernel(*args: Any) -> Any:
-        if peek_interpreter_stack() is not None:
+        if _transforming():
             return _TRANSFORMED[op].apply(*args)
         if _asks_for_derivative(args):
             return function.apply(*args)
@@ -64,8 +75,30 @@ def register_autograd(
     _LIBRARY.impl(op, kernel, "Autograd")
 
 
+def linear(call: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """The tangent rule of an op that is linear in its first ``count`` arguments: the op of their tangents."""
+
+    def tangent(inputs: tuple[Any, ...], outputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        return call(*filled(tangents[:count], inputs[:count]), *inputs[count:])
+
+    return tangent
+
+
+def filled(tangents: Iterable[Any], inputs: Iterable[Any]) -> list[Any]:
+    """Zeros where an input has no tangent."""
+    return [
+        torch.zeros_like(x) if tangent is None and x is not None else tangent
+        for tangent, x in zip(tangents, inputs, strict=True)
+    ]
+
+
 def _for_transforms(
-    name: str, op: Any, backward: Callable[..., Any], setup_context: Callable[..., None] | None
+    name: str,
+    op: Any,
+    backward: Callable[..., Any],
+    setup_context: Callable[..., None] | None,
+    tangent: Callable[..., Any] | None,
+    columns: bool,
 ) -> type[torch.autograd.Function]:
     def forward(*args: Any) -> Any:
         return _below_autograd(op, args)
@@ -73,11 +106,23 @@ def _for_transforms(
     def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if setup_context is not None:
             setup_context(ctx, inputs, output)
+        if tangent is not None:
+            known = (*inputs, *(output if isinstance(output, tuple) else (output,)))
+            ctx.save_for_forward(*(x if isinstance(x, torch.Tensor) else None for x in known))
+            ctx.numbers = [None if isinstance(x, torch.Tensor) else x for x in known]
 
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise NotImplementedError(f"{name} has no forward-mode derivative; use reverse mode (grad, vjp, jacrev)")
+        if tangent is None:
+            raise NotImplementedError(f"{name} has no forward-mode derivative; use reverse mode (grad, vjp, jacrev)")
+        known = tuple(n if x is None else x for x, n in zip(ctx.saved_tensors, ctx.numbers, strict=True))
+        return tangent(known[: len(tangents)], known[len(tangents) :], tangents)
 
     def vmap(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        if columns:
+            result = _TRANSFORMED[op].apply(
+                *(_with_last(x, dim, info.batch_size) for x, dim in zip(args, in_dims, strict=True))
+            )
+            return result, -1 if isinstance(result, torch.Tensor) else (-1,) * len(result)
         # one call of the kernel a sample
         calls = [
             _TRANSFORMED[op].apply(
@@ -95,6 +140,13 @@ def _for_transforms(
     return transformed
 
 
+def _with_last(argument: Any, dim: int | None, size: int) -> Any:
+    """A tensor with the mapped dimension last, or repeated along it."""
+    if not isinstance(argument, torch.Tensor):
+        return argument
+    return argument.unsqueeze(-1).expand(*argument.shape, size) if dim is None else argument.movedim(dim, -1)
+
+
 class _Underivable(torch.autograd.Function):
     """The identity, whose derivative raises: the engine runs it only where that derivative is truly asked for."""
 
@@ -110,6 +162,10 @@ class _Underivable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(ctx.sentence)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
         raise RuntimeError(ctx.sentence)
 
 
@@ -152,8 +208,12 @@ def _direct(name: str) -> Callable[..., Any]:
 
 
 def _asks_for_derivative(args: tuple[Any, ...]) -> bool:
+    return torch.is_grad_enabled() and _any_requires_grad(*args)
+
+
+def _transforming() -> bool:
     # a tangent asks too, though no tensor requires grad
-    return torch.is_grad_enabled() and (_any_requires_grad(*args) or forward_ad._current_level >= 0)
+    return peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def _below_autograd(op: Any, args: tuple[Any, ...]) -> Any:
@@ -163,16 +223,30 @@ def _below_autograd(op: Any, args: tuple[Any, ...]) -> Any:
 
 def _dispatched(op: Any, args: tuple[Any, ...]) -> Any:
     try:
-        if peek_interpreter_stack() is not None:
+        if _transforming():
             return _TRANSFORMED[op].apply(*args) if op in _TRANSFORMED else op(*args)
         if _asks_for_derivative(args):
             return _FUNCTIONS[op].apply(*args) if op in _FUNCTIONS else op(*args)
         return _below_autograd(op, args)
     except RuntimeError as error:
+        read = _arrays_as_tensors(op, args)
+        if read is not None:
+            return _dispatched(op, read)
         raised = _readable(error)
         if raised is error:
             raise
         raise raised from None
+
+
+def _arrays_as_tensors(op: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The arguments of a call that failed, with NumPy's arrays as tensors; None where there was no array."""
+    names = [argument.name for argument in op._schema.arguments]
+    for argument, value in zip(op._schema.arguments, args, strict=False):
+        if value is None and str(argument.type) == "Tensor":
+            raise TypeError(f"{argument.name} is None, expected a torch.Tensor") from None
+    if not any(isinstance(x, np.ndarray) for x in args):
+        return None
+    return tuple(as_tensor(n, x) if isinstance(x, np.ndarray) else x for n, x in zip(names, args, strict=False))
 
 
 def _readable(error: RuntimeError) -> Exception:

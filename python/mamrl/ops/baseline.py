@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mamrl.ops import _checks
 from mamrl.ops._call import bind, register_autograd
+from mamrl.ops.tensors import as_tensor
 
 _linear_baseline = bind("linear_baseline")
 _WHY_CONSTANT = "linear_baseline is not differentiable"
@@ -39,6 +40,7 @@ def linear_baseline(
         ValueError: a shape, a device, num_states or ridge is not as above, a state is outside [0, num_states), an
             argument requires grad, or the equations stay singular (as with NaN or inf).
     """
+    observations, returns = as_tensor("observations", observations), as_tensor("returns", returns)
     _checks.constant("returns", returns, _WHY_CONSTANT)
     _checks.constant("observations", observations, _WHY_CONSTANT)
     if num_states is None and observations.dtype == torch.int64:

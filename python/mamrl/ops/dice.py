@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd, underivable
+from mamrl.ops._call import bind, filled, register_autograd, underivable
 
 _dice = bind("dice_objective")
 _loaded_dice = bind("loaded_dice_objective")
@@ -206,8 +206,32 @@ def _differentiate_hessian_product(ctx: Any, product: Tensor, grad_grad: Tensor)
     return None, vector, None, None, None, None
 
 
-register_autograd("dice_objective", _differentiate_dice, setup_context=_setup_dice)
-register_autograd("loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice)
-register_autograd("dice_gradient", _differentiate_gradient, setup_context=_setup_gradient)
+def _tangent_of_dice(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor, Tensor], tangents: tuple[Tensor | None, ...]
+) -> tuple[Tensor, None]:
+    log_probs, constants, discount = inputs[0], inputs[1:-1], inputs[-1]
+    if any(tangent is not None and bool(tangent.any()) for tangent in tangents[1 : 1 + len(constants)]):
+        raise RuntimeError("rewards, baseline or advantages have tangents, but DiCE holds them constant")
+    baseline = constants[1] if len(constants) == 2 else None
+    objective, pair_weights = outputs
+    gradient = _gradient(log_probs, torch.ones_like(objective), pair_weights, baseline, discount)
+    (direction,) = filled(tangents[:1], inputs[:1])
+    return (gradient * direction).sum((0, -1)), None
+
+
+def _tangent_of_gradient(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor], tangents: tuple[Tensor | None, ...]
+) -> Tensor:
+    log_probs, grad, *constants = inputs
+    direction, grad_direction = filled(tangents[:2], inputs[:2])
+    product: Tensor = _hessian_product(log_probs, direction, grad, *constants)[0]
+    return product + _gradient(log_probs, grad_direction, *constants)
+
+
+register_autograd("dice_objective", _differentiate_dice, setup_context=_setup_dice, tangent=_tangent_of_dice)
+register_autograd(
+    "loaded_dice_objective", _differentiate_loaded_dice, setup_context=_setup_loaded_dice, tangent=_tangent_of_dice
+)
+register_autograd("dice_gradient", _differentiate_gradient, setup_context=_setup_gradient, tangent=_tangent_of_gradient)
 register_autograd("dice_hessian_product", _differentiate_hessian_product, setup_context=_setup_hessian_product)
 register_autograd("dice_derivatives", _refuse_any)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd
+from mamrl.ops._call import bind, linear, register_autograd
 
 _gae = bind("gae")
 _gae_backward = bind("gae_backward")
@@ -120,5 +120,11 @@ def _differentiate_gae_backward(ctx: Any, rewards: Tensor, values: Tensor, next_
     )
 
 
-register_autograd("gae", _differentiate_gae, setup_context=_setup_gae)
-register_autograd("gae_backward", _differentiate_gae_backward, setup_context=_setup_gae_backward)
+register_autograd("gae", _differentiate_gae, setup_context=_setup_gae, tangent=linear(_gae, 3), columns=True)
+register_autograd(
+    "gae_backward",
+    _differentiate_gae_backward,
+    setup_context=_setup_gae_backward,
+    tangent=linear(_gae_backward, 1),
+    columns=True,
+)

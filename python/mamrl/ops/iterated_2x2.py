@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops._call import bind
+from mamrl.ops.tensors import as_tensor
 
 _iterated_2x2 = bind("iterated_2x2")
 
@@ -28,8 +29,11 @@ def iterated_2x2(logits_1: Tensor, logits_2: Tensor, payoffs: Tensor, discount: 
         player j's logits. Neither carries a graph.
 
     Raises:
+        TypeError: something is neither a tensor nor a NumPy array.
         ValueError: a shape or dtype is wrong, or the discount is outside [0, 1).
     """
+    logits_1, logits_2 = as_tensor("logits_1", logits_1), as_tensor("logits_2", logits_2)
+    payoffs = as_tensor("payoffs", payoffs)
     batch = logits_1.shape[0] if logits_1.dim() else 0
     for name, tensor, shape in (
         ("logits_1", logits_1, (batch, 5)),

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd, underivable
+from mamrl.ops._call import bind, filled, register_autograd, underivable
 
 _lstm = bind("lstm")
 _recorded = bind("lstm_recorded")
 _backward = bind("lstm_backward")
 _double_backward = bind("lstm_double_backward")
+_NO_REVERSE = (
+    "mamrl: the reverse-mode derivative of an LSTM's tangent is not there; take forward over reverse (hessian)"
+)
 _NO_THIRD = "mamrl: the LSTM has two derivatives here, and a third was asked for"
 
 
@@ -350,7 +353,42 @@ def _differentiate_double_backward(ctx: Any, *grads: Tensor | None) -> tuple[Ten
     return (*total, *[None] * 8)
 
 
-register_autograd("lstm", _differentiate_lstm, setup_context=_setup_lstm)
+def _tangent_of_lstm(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor, Tensor], tangents: tuple[Tensor | None, ...]
+) -> tuple[Tensor, None]:
+    """The double backward's first result, the derivative of <direction, lstm_backward> in the gradient coming in."""
+    gate_inputs, states, recurrent_weight, head_weight, head_bias, carry = inputs
+    _check_undamped(carry)
+    weights = gate_inputs, recurrent_weight, head_weight, head_bias
+    direction = filled((tangents[0], *tangents[2:5]), weights)
+    nothing = torch.zeros_like(outputs[0])
+    point = underivable(_NO_REVERSE, gate_inputs, states, recurrent_weight, head_weight, outputs[1])
+    adjoints = _backward(nothing, *point, carry)[4]
+    return _double_backward(*direction, nothing, *point, adjoints, carry)[0], None
+
+
+def _tangent_of_backward(
+    inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """In the weights a Hessian's product with the direction, which is symmetric; in the gradient coming in linear."""
+    grad_outputs, *weights, saved, carry = inputs
+    _check_undamped(carry)
+    gate_inputs, _, recurrent_weight, head_weight = weights
+    grad_direction, *direction = filled(
+        (tangents[0], tangents[1], *tangents[3:5]), (grad_outputs, gate_inputs, recurrent_weight, head_weight)
+    )
+    bias = gate_inputs.new_zeros(head_weight.shape[:2])
+    products = _double_backward(*direction, bias, grad_outputs, *weights, saved, outputs[4], carry)[1:]
+    linear = _backward(grad_direction, *weights, saved, carry)[:4]
+    return (*(a + b for a, b in zip(linear, (*products, bias), strict=True)), None)
+
+
+def _check_undamped(carry: float) -> None:
+    if carry != 1:
+        raise RuntimeError(f"gradient_carry is {carry}, but only with 1 an LSTM has forward-mode derivatives")
+
+
+register_autograd("lstm", _differentiate_lstm, setup_context=_setup_lstm, tangent=_tangent_of_lstm)
 register_autograd("lstm_recorded", _differentiate_recorded, setup_context=_setup_recorded)
-register_autograd("lstm_backward", _differentiate_backward, setup_context=_setup_backward)
+register_autograd("lstm_backward", _differentiate_backward, setup_context=_setup_backward, tangent=_tangent_of_backward)
 register_autograd("lstm_double_backward", _differentiate_double_backward, setup_context=_setup_double_backward)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd
+from mamrl.ops._call import bind, linear, register_autograd
 
 _returns = bind("discounted_returns")
 _returns_backward = bind("discounted_returns_backward")
@@ -82,9 +82,17 @@ def _differentiate_returns_backward(ctx: Any, rewards: Tensor, next_values: Tens
     return _returns(rewards, next_values, *ctx.saved_tensors, ctx.discount), None, None, None
 
 
-register_autograd("discounted_returns", _differentiate_returns, setup_context=_setup_returns)
+register_autograd(
+    "discounted_returns",
+    _differentiate_returns,
+    setup_context=_setup_returns,
+    tangent=linear(_returns, 2),
+    columns=True,
+)
 register_autograd(
     "discounted_returns_backward",
     _differentiate_returns_backward,
     setup_context=_setup_returns_backward,
+    tangent=linear(_returns_backward, 1),
+    columns=True,
 )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mamrl.ops import _checks
-from mamrl.ops._call import bind, register_autograd
+from mamrl.ops._call import bind, linear, register_autograd
 
 _lookup = bind("table_lookup")
 _accumulate = bind("table_accumulate")
@@ -80,5 +80,7 @@ def _differentiate_accumulate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ..
     return _lookup(grad, *ctx.saved_tensors), None, None
 
 
-register_autograd("table_lookup", _differentiate_lookup, setup_context=_setup_lookup)
-register_autograd("table_accumulate", _differentiate_accumulate, setup_context=_setup_accumulate)
+register_autograd("table_lookup", _differentiate_lookup, setup_context=_setup_lookup, tangent=linear(_lookup, 1))
+register_autograd(
+    "table_accumulate", _differentiate_accumulate, setup_context=_setup_accumulate, tangent=linear(_accumulate, 1)
+)

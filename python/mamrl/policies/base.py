@@ -74,5 +74,7 @@ def categorical_log_probs(logits: Tensor, actions: Tensor) -> Tensor:
 
 
 def check_rows(name: str, rows: Tensor, size: int) -> None:
+    if not isinstance(rows, Tensor):
+        raise TypeError(f"{name} are {type(rows).__name__}, expected a torch.Tensor")
     if rows.dim() != 2 or rows.shape[1] != size:
         raise ValueError(f"{name} have shape {tuple(rows.shape)}, expected (chains, {size})")

@@ -11,6 +11,7 @@ from torch import Tensor
 from mamrl import ops
 from mamrl.errors import choose
 from mamrl.ops import reference
+from mamrl.ops.tensors import as_tensor
 from mamrl.policies.base import check_rows
 from mamrl.policies.checks import check_actions, trusted
 
@@ -64,6 +65,7 @@ class TabularPolicy:
     def parameters_of(self, probabilities: Tensor) -> Tensor:
         """The parameters (..., P) that give action probabilities (..., S, A), all of them within (0, 1)."""
         expected = (self.num_states, self.num_actions)
+        probabilities = as_tensor("probabilities", probabilities)
         if tuple(probabilities.shape[-2:]) != expected:
             raise ValueError(
                 f"probabilities have shape {tuple(probabilities.shape)}, expected (..., {expected[0]}, {expected[1]})"
