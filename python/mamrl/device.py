@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from mamrl._load import load_optional
@@ -38,3 +40,15 @@ def resolve_device(name: str | torch.device) -> torch.device:
         if device.index is not None and device.index >= count:
             raise ValueError(f"device is '{name}', but there are {count} CUDA devices, counted from 0")
     return device
+
+
+def set_threads(count: int) -> None:
+    """Sets torch's threads.
+
+    Raises:
+        ValueError: no number that a machine could use: the thread library ends the process instead.
+    """
+    largest = max(64, 4 * (os.cpu_count() or 1))
+    if not 1 <= count <= largest:
+        raise ValueError(f"threads is {count}, expected 1 to {largest}")
+    torch.set_num_threads(count)

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
 
 def test_completion_knows_commands_options_and_presets():
     text = script("bash", build_parser())
-    assert "demo train test" in text
+    assert all(f"      {command}) words=" in text for command in ("demo", "train", "test", "sweep", "completion"))
     line = next(line for line in text.splitlines() if line.strip().startswith("train)"))
     assert "--config" in line
     assert "ipd-tabular" in line

@@ -30,13 +30,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, draws, and prints what the splits hold."""
-    import torch
-
+    from mamrl.device import set_threads
     from mamrl.plotting import plot_teammates
     from mamrl.populations.teammates import PreTraining, load_teammates, pack, pretrain
 
     if args.threads is not None:
-        torch.set_num_threads(args.threads)
+        set_threads(args.threads)
     settings = PreTraining(
         iterations=args.iterations,
         num_trajectories=args.trajectories,

@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--rules takes one rule for all or one for each of {game.num_players} players")
     if args.pairs < 2:
         raise ValueError(f"--pairs must be at least 2, but {args.pairs} was given")
+    if args.out is not None and (args.out.is_dir() or not args.out.resolve().parent.is_dir()):
+        raise ValueError(f"--out is {args.out}, expected a file in a folder that is there")
     rules = [named_rule(name, extrapolation=args.extrapolation, order=args.order) for name in args.rules]
     generator = torch.Generator().manual_seed(args.seed)
     start = [torch.randn(args.pairs, size, generator=generator) for size in game.sizes]
@@ -85,7 +87,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         lines = [",".join(["step", *(f"value_{p + 1}" for p in range(game.num_players))])]
         lines += [",".join([str(step), *(f"{v:.6g}" for v in row)]) for step, row in enumerate(means)]
-        args.out.parent.mkdir(parents=True, exist_ok=True)
         write_text(args.out, "\n".join(lines) + "\n")
         print(f"wrote {args.out}")
     return 0

@@ -63,8 +63,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, and prints where the run is and how it validated."""
-    import torch
-
+    from mamrl.device import set_threads
     from mamrl.distributed import joined
     from mamrl.experiments import PRESETS
     from mamrl.training import train
@@ -82,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.out:
         raise ValueError("train needs a run folder: --out runs/NAME")
     if args.threads is not None:
-        torch.set_num_threads(args.threads)
+        set_threads(args.threads)
     with joined() as ranks:
         trained = train(
             experiment,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import numbers
 import types
 import typing
 from collections.abc import Mapping
@@ -20,6 +22,20 @@ from mamrl.populations.personas import PERSONA_RANGES
 AGENTS = ("lstm", "tabular", "tabular-exact")
 CRITICS = ("lstm", "linear")
 HALF_CHEETAH = "half-cheetah"
+LARGEST_FLOAT = 3e38
+LARGEST_COUNT = 10_000_000
+_SIZES = ("num_trajectories", "horizon", "chain_length", "chains", "hidden_size", "lookahead", "num_players")
+_NOT_NEGATIVE = (
+    "own_lr",
+    "peer_lr",
+    "actor_lr",
+    "own_lr_lr",
+    "critic_lr",
+    "adam_eps",
+    "entropy_weight",
+    "chain_grad_clip",
+    "grad_clip",
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,7 @@ class Experiment(Chain):
     teammates: str = ""
 
     def __post_init__(self) -> None:
+        self._check_types()
         super().__post_init__()
         choose("game", self.game, (*GAMES, HALF_CHEETAH))
         choose("agent", self.agent, AGENTS)
@@ -100,7 +117,7 @@ class Experiment(Chain):
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("actor_lr", "own_lr_lr", "critic_lr", "entropy_weight", "chain_grad_clip", "grad_clip"):
+        for name in _NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number not below 0")
         if self.game == HALF_CHEETAH and self.agent != "lstm":
@@ -131,6 +148,25 @@ class Experiment(Chain):
         if self.critic == "lstm" and (self.agent != "lstm" or self.game == HALF_CHEETAH):
             object.__setattr__(self, "critic", "linear")
 
+    def _check_types(self) -> None:
+        """Every field is of its type, finite, and small enough to be computed with."""
+        for name, kind in field_types().items():
+            value = getattr(self, name)
+            if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+                number = float(value)
+                # single precision is what everything is computed in
+                if not abs(number) <= LARGEST_FLOAT:
+                    raise ValueError(f"{name} is {value}, expected a finite number")
+                object.__setattr__(self, name, number)
+            elif kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+                count = int(value)
+                largest = LARGEST_COUNT if name in _SIZES else 2**63 - 1
+                if abs(count) > largest:
+                    raise ValueError(f"{name} is {value}, expected at most {largest}")
+                object.__setattr__(self, name, count)
+            elif type(value) is not kind:
+                raise TypeError(f"{name} is {value!r}, expected a value of type {kind.__name__}")
+
     @property
     def method(self) -> Algorithm:
         """What an iteration does: the algorithm, on the chain that the agent and the peers' model ask for."""
@@ -158,6 +194,7 @@ class Experiment(Chain):
         return Experiment().replace(**fields)
 
 
+@functools.cache
 def field_types() -> dict[str, type]:
     """The fields of an experiment and their types."""
     return typing.get_type_hints(Experiment)

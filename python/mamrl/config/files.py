@@ -11,7 +11,7 @@ from typing import Any
 from mamrl.config.experiment import field_types
 from mamrl.errors import choose
 
-_BESIDES = ("preset", "seed", "experiment", "sessions")
+_BESIDES = ("preset", "seed", "experiment", "parts", "sessions")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Factorization:
     def _columns_of(self, own: tuple[str, ...], neighbours: int) -> np.ndarray:
         columns = [column for joint in sorted(own) for column in (_POSITION[joint], _VELOCITY[joint])]
         reached = set(own)
-        for _ in range(neighbours):
+        for _ in range(min(neighbours, len(JOINTS))):
             frontier = {b for a, b in _both_ways() if a in reached} - reached
             columns += [_POSITION[joint] for joint in sorted(frontier)]
             reached |= frontier

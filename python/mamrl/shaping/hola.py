@@ -9,6 +9,9 @@ from torch import Tensor
 from mamrl.games.differentiable import DifferentiableGame
 from mamrl.shaping.gradients import check_extrapolation, gradient, leaves, own_gradients, scaled
 
+# each order is differentiated through, so that time grows faster than any power of it
+HIGHEST_ORDER = 100
+
 
 def hola(
     game: DifferentiableGame,
@@ -28,7 +31,7 @@ def hola(
         params: For each player ``(*batch, D_i)``.
         step_size: Of the update.
         extrapolation: a, the step size that a player imagines of the others.
-        order: At least 0.
+        order: From 0 to ``HIGHEST_ORDER``.
 
     Returns:
         What to add to each player's parameters.
@@ -36,8 +39,8 @@ def hola(
     Raises:
         ValueError: the parameters do not fit the game, or a setting is out of range.
     """
-    if order < 0:
-        raise ValueError(f"order must be at least 0, but {order} was given")
+    if not 0 <= order <= HIGHEST_ORDER:
+        raise ValueError(f"order must be at least 0 and at most {HIGHEST_ORDER}, but {order} was given")
     check_extrapolation(extrapolation)
     x = leaves(game, params, step_size)
     imagined = own_gradients(game.values(x), x, create_graph=order > 0)

@@ -83,6 +83,8 @@ def train(
         experiment, recorded_seed = read_experiment(Path(out))
         seed = recorded_seed if seed is None else seed
     seed = 0 if seed is None else seed
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed is {seed}, expected an integer of 64 bits")
     setting = (experiment if isinstance(experiment, Setting) else build(experiment)).to(resolve_device(device))
     _check_ranks(ranks, setting.experiment, seed)
     folder = None if out is None or not ranks.first else Path(out)

@@ -204,8 +204,11 @@ def read_experiment(path: Path) -> tuple[Experiment, int]:
         raise FileNotFoundError(f"{path} holds no run: there is no {EXPERIMENT}")
     try:
         record = json.loads(file.read_text())
-        return Experiment.from_dict(record["experiment"]), int(record["seed"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        seed = record["seed"]
+        if type(seed) is not int:
+            raise TypeError(f"seed is {seed!r}")
+        return Experiment.from_dict(record["experiment"]), seed
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"{file} is damaged ({error})") from None
 
 
