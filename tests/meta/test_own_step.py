@@ -137,8 +137,8 @@ def test_no_step_of_an_lstm_is_longer_than_its_bound_allows(curvature, different
         ("own_curvature", "second-order", "own_curvature"),
         ("inner_bound", 0.0, "inner_bound is 0.0, expected a number above 0"),
         ("inner_bound", -1.0, "inner_bound is -1.0, expected a number above 0"),
-        ("inner_bound", float("nan"), "inner_bound is nan, expected a number above 0"),
-        ("inner_bound", float("inf"), "inner_bound is inf, expected a number above 0"),
+        ("inner_bound", float("nan"), "inner_bound is nan, expected a finite number"),
+        ("inner_bound", float("inf"), "inner_bound is inf, expected a finite number"),
     ],
 )
 def test_a_step_that_is_none_is_refused_by_a_sentence(field, value, sentence):

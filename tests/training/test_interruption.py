@@ -104,7 +104,10 @@ class Slow(Callback):
 
 
 SCRIPT = """
+import signal
 import sys
+# a shell's background jobs ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from test_interruption import Slow, TINY
 from mamrl.training import train
