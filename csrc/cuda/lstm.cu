@@ -56,8 +56,14 @@ struct Device : Gpu {
     const auto heads = head_gradients<T>(s, reverse);
     launch_blocks(s, reverse, lstm_second_kernel<T>, op, reverse, weights.data(), direction.data(), tangents.data(),
                   gate_adjoints.data(), first_adjoints.data(), heads.data());
-    const Contraction<T> contraction = {
-        s, 0, op.carry, op.weights.states, op.saved, tangents.data(), {gate_adjoints.data(), first_adjoints.data()}, nullptr};
+    const Contraction<T> contraction = {s,
+                                        0,
+                                        op.carry,
+                                        op.weights.states,
+                                        op.saved,
+                                        tangents.data(),
+                                        {gate_adjoints.data(), first_adjoints.data()},
+                                        nullptr};
     contract(contraction, heads.data(), reverse, op.gradients);
   }
 

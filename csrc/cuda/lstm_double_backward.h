@@ -91,8 +91,8 @@ __global__ void __launch_bounds__(kThreads)
 MAMRL_FN int64_t second_rows(const LstmShape& s) { return 14 * padded_units(s.units) + round_to_four(s.outputs); }
 MAMRL_FN int64_t second_weights(const LstmShape& s) { return 2 * backward_weights(s); }
 
-// padded_weights, padded_direction: see pad_weights, times carry; gate_adjoints, first_adjoints (T, M, K, 4P): of this pass and of
-// the first backward; head_gradients (tasks, A P + A)
+// padded_weights, padded_direction: see pad_weights, times carry; gate_adjoints, first_adjoints (T, M, K, 4P): of this
+// pass and of the first backward; head_gradients (tasks, A P + A)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     lstm_second_kernel(LstmDoubleBackward<T> op, BlockPlan plan, const T* padded_weights, const T* padded_direction,

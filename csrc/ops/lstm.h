@@ -68,9 +68,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(const Tensor& g
   const LstmGradientTensors grads(device, tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
-      device.run(LstmBackward<T>{tensors.shape, static_cast<T>(carry), tensors.weights<T>(), grad_outputs.const_data_ptr<T>(),
-                                 saved.const_data_ptr<T>(), adjoints.mutable_data_ptr<T>(), grads.pointers<T>()},
-                 tensors.gate_inputs);
+      device.run(
+          LstmBackward<T>{tensors.shape, static_cast<T>(carry), tensors.weights<T>(), grad_outputs.const_data_ptr<T>(),
+                          saved.const_data_ptr<T>(), adjoints.mutable_data_ptr<T>(), grads.pointers<T>()},
+          tensors.gate_inputs);
     });
   }
   return {grads.gate_inputs, grads.recurrent, grads.head, grads.bias, adjoints};
@@ -97,11 +98,11 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_double_backward(
   const LstmGradientTensors grads(device, tensors);
   if (!tensors.empty()) {
     dispatch_floating(saved, [&]<class T>() {
-      device.run(
-          LstmDoubleBackward<T>{s, static_cast<T>(carry), tensors.weights<T>(), direction.weights<T>(), grad_outputs.const_data_ptr<T>(),
-                                saved.const_data_ptr<T>(), adjoints.const_data_ptr<T>(),
-                                grad_grad_outputs.mutable_data_ptr<T>(), grads.pointers<T>()},
-          tensors.gate_inputs);
+      device.run(LstmDoubleBackward<T>{s, static_cast<T>(carry), tensors.weights<T>(), direction.weights<T>(),
+                                       grad_outputs.const_data_ptr<T>(), saved.const_data_ptr<T>(),
+                                       adjoints.const_data_ptr<T>(), grad_grad_outputs.mutable_data_ptr<T>(),
+                                       grads.pointers<T>()},
+                 tensors.gate_inputs);
     });
   }
   return {grad_grad_outputs, grads.gate_inputs, grads.recurrent, grads.head};

@@ -118,7 +118,8 @@ static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
         ahead.next();
-        tangent_tile<R>(s, shape.units, op.carry, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents, earlier_row);
+        tangent_tile<R>(s, shape.units, op.carry, k, unit, saved, earlier, earlier_row, tangents, earlier_tangents,
+                        earlier_row);
       });
     }
     T* before = s.operand[0];
@@ -175,9 +176,8 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
         const Gates<Vec<T>> d_y = lstm_gate_tangents(y, d_a);
         const Vec<T> d_c = load(tangent_row + cell), m_h = load(adjoint_row + unit);
         const Vec<T> m_c = lstm_cell_adjoint(y, u, m_h, load(s.first_carried + at));
-        const CellSecond<Vec<T>> l =
-            lstm_second(y, p_c, u, d_a, d_y, op.carry * d_p_c, d_c, m_h, m_c, load(s.hidden_grad + at),
-                        load(s.carried + at));
+        const CellSecond<Vec<T>> l = lstm_second(y, p_c, u, d_a, d_y, op.carry * d_p_c, d_c, m_h, m_c,
+                                                 load(s.hidden_grad + at), load(s.carried + at));
         store(s.first_carried + at, op.carry * (m_c * y.f));
         store(s.carried + at, op.carry * l.p_c);
         T* second_row = second_adjoints + k * adjoint_stride + unit;
