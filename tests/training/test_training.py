@@ -59,9 +59,26 @@ def test_resumed_run_equals_the_unbroken_one_bit_for_bit(agent, tmp_path):
     quiet(experiment.replace(iterations=2), seed=1, out=tmp_path / "broken")
     quiet(experiment, seed=1, out=tmp_path / "broken", resume=True)
     whole, broken = (checkpoint.load(tmp_path / name / LAST) for name in ("whole", "broken"))
-    for name in ("parameters", "own_lr", "value_parameters", "generator"):
+    for name in ("parameters", "own_lr", "average", "value_parameters", "generator"):
         assert torch.equal(whole[name], broken[name]), name
     assert log_without_times(tmp_path / "whole") == log_without_times(tmp_path / "broken")
+
+
+def test_what_is_kept_is_the_average_of_the_iterates():
+    averaging = Learner(build(TINY.replace(averaging=0.6)), 0)
+    plain = Learner(build(TINY), 0)
+    average = None
+    for iteration in range(4):
+        averaging.step()
+        plain.step()
+        assert torch.equal(averaging.parameters, plain.parameters)
+        kept = min(0.6, iteration / (iteration + 2))
+        average = plain.parameters.clone() if average is None else kept * average + (1 - kept) * plain.parameters
+    parameters, own_lr = averaging.agent()
+    torch.testing.assert_close(parameters, average)
+    assert not torch.equal(parameters, plain.parameters)
+    assert own_lr.shape == plain.own_lr.shape
+    assert torch.equal(plain.agent()[0], plain.parameters)
 
 
 def test_interrupt_saves_and_resume_continues(tmp_path, monkeypatch):

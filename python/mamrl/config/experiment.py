@@ -59,6 +59,8 @@ class Experiment(Chain):
         own_lr_lr: Adam's learning rate for the inner learning rates.
         critic_lr: Adam's learning rate for the value network.
         lr_decay: lower all three linearly to zero over the iterations, so that the end is not as noisy as one batch.
+        averaging: what is validated and kept is a running average of phi_0^i and the inner learning rates, of which
+            this share is kept from one iteration to the next (less at first), within [0, 1); 0 keeps the iterate itself.
         adam_eps: Adam's epsilon.
         amsgrad: use AMSGrad.
         entropy_weight: weight of the mean entropy over tau_0, added to the objective.
@@ -90,6 +92,7 @@ class Experiment(Chain):
     own_lr_lr: float = 1e-4
     critic_lr: float = 1.5e-4
     lr_decay: bool = False
+    averaging: float = 0.0
     adam_eps: float = 1e-8
     amsgrad: bool = False
     entropy_weight: float = 0.0
@@ -114,6 +117,8 @@ class Experiment(Chain):
         choose("peer_policy", self.peer_policy, PARAMETRISATIONS)
         if not 0 <= self.gradient_carry <= 1:
             raise ValueError(f"gradient_carry is {self.gradient_carry}, expected a number within [0, 1]")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging is {self.averaging}, expected a number within [0, 1)")
         for name in ("hidden_size", "chains", "iterations", "validation_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")

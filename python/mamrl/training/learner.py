@@ -64,6 +64,7 @@ class Learner:
     Attributes:
         parameters: phi_0^i, (P,).
         own_lr: its inner learning rate by position, (L,).
+        average: of both behind each other, (P + L,), over the iterations (Polyak & Juditsky 1992).
         value_parameters: the critic's, (P_v,); empty without one.
     """
 
@@ -83,6 +84,7 @@ class Learner:
         # drawn on the CPU, so that every device starts from the same numbers
         self.parameters, self.value_parameters = self.parameters.to(setting.device), value_parameters.to(setting.device)
         self.own_lr = torch.full((experiment.chain_length,), experiment.own_lr, device=setting.device)
+        self.average = torch.cat([self.parameters, self.own_lr])
         self.captured = capture and ranks.alone and can_record(setting.device) and not why_not_captured(experiment)
         self.optimizers = {
             "actor": self._adam(self.parameters, experiment.actor_lr),
@@ -122,8 +124,21 @@ class Learner:
             raise
         check_finite(norm)
         check_finite(critic_norm)
+        self._fold_into_average()
         self.iteration += 1
         return StepRecord(rewards, norm, critic_loss, int(dropped))
+
+    def _fold_into_average(self) -> None:
+        """Moves the average towards the iterate, the faster the fewer iterates it stands on."""
+        kept = min(self.setting.experiment.averaging, self.iteration / (self.iteration + 2))
+        self.average.lerp_(torch.cat([self.parameters, self.own_lr]), 1 - kept)
+
+    def agent(self) -> tuple[Tensor, Tensor]:
+        """What is validated and kept, phi_0^i (P,) and inner learning rates (L,): the average where there is one."""
+        averaged = self.setting.experiment.averaging > 0
+        both = self.average if averaged else torch.cat([self.parameters, self.own_lr])
+        parameters, own_lr = both.split([len(self.parameters), len(self.own_lr)])
+        return parameters.clone(), own_lr.clone()
 
     def advance(self) -> Tensor:
         """What :meth:`step` does before it looks at numbers; returns what :meth:`compute` does."""
@@ -260,6 +275,7 @@ class Learner:
         return {
             "parameters": self.parameters.clone(),
             "own_lr": self.own_lr.clone(),
+            "average": self.average.clone(),
             "value_parameters": self.value_parameters.clone(),
             "generator": self.generator.get_state(),
             "iteration": self.iteration,
@@ -271,6 +287,8 @@ class Learner:
         """Continues where :meth:`state` was taken, bit for bit."""
         self.parameters.copy_(state["parameters"])
         self.own_lr.copy_(state["own_lr"])
+        # runs from before there was an average go on from where they are
+        self.average.copy_(state.get("average", torch.cat([state["parameters"], state["own_lr"]])))
         self.value_parameters.copy_(state["value_parameters"])
         self.generator.set_state(state["generator"])
         self.iteration, self.seed = state["iteration"], state["seed"]

@@ -206,10 +206,11 @@ class Trainer:
     def _validate(self) -> None:
         """Measures the agent on the validation personas and keeps it if it is the best so far."""
         learner = self.learner
+        parameters, own_lr = learner.agent()
         test = adapt_to_population(
             learner.setting,
-            learner.parameters,
-            learner.own_lr,
+            parameters,
+            own_lr,
             "validation",
             learner.seed,
             round_number=learner.iteration,
@@ -219,8 +220,8 @@ class Trainer:
         if self.best_auc is None or self.last_auc > self.best_auc:
             self.best_auc = self.last_auc
             self.best = {
-                "parameters": learner.parameters.cpu().clone(),
-                "own_lr": learner.own_lr.cpu().clone(),
+                "parameters": parameters.cpu(),
+                "own_lr": own_lr.cpu(),
                 "iteration": learner.iteration,
                 "validation_auc": self.best_auc,
             }
