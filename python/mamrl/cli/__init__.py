@@ -14,6 +14,7 @@ from collections.abc import Sequence
 COMMANDS = (
     "demo",
     "train",
+    "self-play",
     "sweep",
     "test",
     "diagnose",
@@ -37,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"mamrl.cli.{name}")
+        module = importlib.import_module("mamrl.cli." + name.replace("-", "_"))
         module.add_parser(subparsers)
     return parser
 

@@ -60,7 +60,7 @@ class Experiment(Chain):
         critic_lr: Adam's learning rate for the value network.
         lr_decay: lower all three linearly to zero over the iterations, so that the end is not as noisy as one batch.
         averaging: what is validated and kept is a running average of phi_0^i and the inner learning rates, of which
-            this share is kept from one iteration to the next (less at first), within [0, 1); 0 keeps the iterate itself.
+            this share stays from one iteration to the next (less at first), within [0, 1); 0 keeps the iterate itself.
         adam_eps: Adam's epsilon.
         amsgrad: use AMSGrad.
         entropy_weight: weight of the mean entropy over tau_0, added to the objective.
@@ -205,19 +205,24 @@ def field_types() -> dict[str, type]:
     return typing.get_type_hints(Experiment)
 
 
-def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+def parse_assignments(assignments: list[str], types: Mapping[str, type] | None = None) -> dict[str, Any]:
     """``["actor_lr=1e-3", "pcgrad=true"]`` -> typed fields.
+
+    Args:
+        assignments: of the form field=value.
+        types: of the fields; None is those of an :class:`Experiment`.
 
     Raises:
         ValueError: not of the form field=value, an unknown field, or a value of the wrong type.
     """
+    types = field_types() if types is None else types
     fields: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"'{assignment}' is not of the form field=value")
-        choose("field", name, field_types())
-        fields[name] = _parse(name, field_types()[name], text)
+        choose("field", name, types)
+        fields[name] = _parse(name, types[name], text)
     return fields
 
 

@@ -25,9 +25,7 @@ class JsonLines(Callback):
 
     def on_start(self, training: Training) -> None:
         """Drops what will be written again."""
-        if self.file.is_file():
-            kept = [line for line in self.file.read_text().splitlines() if _iteration_of(line) <= training.iteration]
-            checkpoint.write_text(self.file, "".join(line + "\n" for line in kept))
+        keep_lines(self.file, training.iteration)
 
     def on_iteration(self, training: Training, iteration: Iteration) -> None:
         """Appends a line."""
@@ -48,6 +46,13 @@ class JsonLines(Callback):
             line["validation_auc"] = iteration.validation_auc
         with self.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def keep_lines(file: Path, last: int) -> None:
+    """Drops from a log, where there is one, the lines of iterations after the last that a checkpoint knows."""
+    if file.is_file():
+        kept = [line for line in file.read_text().splitlines() if _iteration_of(line) <= last]
+        checkpoint.write_text(file, "".join(line + "\n" for line in kept))
 
 
 def _iteration_of(line: str) -> float:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from mamrl.training.folder_lock import locked
 from mamrl.training.learner import Learner, why_not_captured
 from mamrl.training.loggers import JsonLines, named_loggers
 from mamrl.training.runs import BEST, LAST, LOG, Run, check_fit, create_folder, load_run, open_folder, read_experiment
+from mamrl.training.termination import termination_as_exit
 
 # seconds between two checkpoints, where validations are further apart
 CHECKPOINT_EVERY = 120.0
@@ -165,7 +163,7 @@ class Trainer:
         obstacle = why_not_captured(experiment)
         if progress and obstacle and can_record(learner.setting.device):
             tqdm.write(f"no CUDA graph: {obstacle}", file=sys.stderr)
-        with _termination_as_exit():
+        with termination_as_exit():
             try:
                 self._whole = self.state()
                 for watcher in self._watchers:
@@ -264,20 +262,3 @@ class Trainer:
             best["iteration"],
             best["validation_auc"],
         )
-
-
-@contextlib.contextmanager
-def _termination_as_exit() -> Iterator[None]:
-    """SIGTERM, which ends a job or announces a preemption, raises SystemExit; where nobody else handles it."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
