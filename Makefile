@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 SOURCES := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test lint format bench cuda-check wheel docs inplace clean
+.PHONY: demo test test-ops test-others lint format bench cuda-check wheel docs inplace clean
 
 # pip's progress bars and, at -v, the compiler's steps are shown: each stage takes minutes on a slow machine
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -32,11 +32,18 @@ $(INSTALLED): $(DEPS) $(SOURCES)
 demo: $(INSTALLED)
 	$(BIN)/mamrl demo --out runs/demo
 
-# the ops once more through torch's dispatcher: a torch whose private parts change must cost time and not results
+# two halves at once, of about the same length; each goes on where the other fails
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory --keep-going --output-sync=line --jobs=2 test-ops test-others
+
+# the ops once more through torch's dispatcher: a torch whose private parts change must cost time and not results
+test-ops: $(INSTALLED)
+	$(BIN)/python -m pytest tests/ops
 	MAMRL_DIRECT_CALLS=0 $(BIN)/python -m pytest tests/ops --ignore=tests/ops/test_emulated_cuda.py --ignore=tests/ops/test_simd.py \
 		--ignore=tests/ops/test_simd_small_ops.py --ignore=tests/ops/test_direct.py
+
+test-others: $(INSTALLED)
+	$(BIN)/python -m pytest --ignore=tests/ops
 
 lint: $(DEPS) $(if $(NVCC),cuda-check)
 	$(BIN)/ruff format --check python tests bench examples docs/_hooks

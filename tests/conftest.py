@@ -1,5 +1,7 @@
 """Which kernels the tests run on.
 
+MAMRL_POISON=1 fills what the kernels, and torch.empty, have allocated with NaN, so that reading what nobody wrote fails.
+
 ``pytest --emulated-cuda tests/ops/test_gae.py`` runs tests against the CUDA kernels' own sources, compiled for the CPU
 (docs/cuda.md); tests marked ``gpu`` run where mamrl's CUDA kernels and a device are.
 """
@@ -26,6 +28,10 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if os.environ.get("MAMRL_POISON", "0") not in ("", "0"):
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
     order = config.getoption("--emulated-cuda")
     if order is None:
         return

@@ -101,21 +101,20 @@ void coin_game_steps(std::vector<int64_t> rules_, const Tensor& state_, const Te
                      Tensor observations, Tensor final_observations, Tensor rewards, Tensor truncations, Tensor after,
                      Tensor elapsed_after, Tensor clocks_after) {
   const CoinRules rules = coin_rules(rules_);
-  const Tensor state = row_major(state_), actions = row_major(actions_), elapsed = row_major(elapsed_);
-  const Tensor seeds = row_major(seeds_), clocks = row_major(clocks_);
-  check_index_dtype("actions", actions);
-  MAMRL_CHECK(actions.dim() == 3 && actions.size(0) == 2, "actions has shape ", shape_text(actions),
+  check_index_dtype("actions", actions_);
+  MAMRL_CHECK(actions_.dim() == 3 && actions_.size(0) == 2, "actions has shape ", shape_text(actions_),
               ", expected (2, T, E)");
-  const int64_t horizon = actions.size(1), columns = actions.size(2);
-  MAMRL_CHECK_TYPE(state.scalar_type() == ScalarType::Byte, "state is ", dtype_text(state.scalar_type()),
+  const int64_t horizon = actions_.size(1), columns = actions_.size(2);
+  MAMRL_CHECK_TYPE(state_.scalar_type() == ScalarType::Byte, "state is ", dtype_text(state_.scalar_type()),
                    ", expected torch.uint8");
-  check_shape("state", state, {columns, 4});
-  check_per_environment("elapsed", elapsed, ScalarType::Int, columns);
-  check_per_environment("seeds", seeds, ScalarType::Long, columns);
-  check_per_environment("clocks", clocks, ScalarType::Long, columns);
+  check_shape("state", state_, {columns, 4});
+  check_per_environment("elapsed", elapsed_, ScalarType::Int, columns);
+  check_per_environment("seeds", seeds_, ScalarType::Long, columns);
+  check_per_environment("clocks", clocks_, ScalarType::Long, columns);
   MAMRL_CHECK(length >= 0 && length <= kLongestEpisode, "episode_length is ", length, ", expected 0 to 2^31 - 2");
   const Autoreset autoreset = autoreset_named(autoreset_name);
-
+  const Tensor state = row_major(state_), actions = row_major(actions_), elapsed = row_major(elapsed_);
+  const Tensor seeds = row_major(seeds_), clocks = row_major(clocks_);
   const CoinView view = check_observations("observations", observations, rules, horizon, columns);
   const bool keeps_final = autoreset == Autoreset::kSameStep;
   if (keeps_final) {

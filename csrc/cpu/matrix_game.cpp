@@ -58,25 +58,24 @@ bool run(const TabularColumns<T, int64_t>& op) {
 void matrix_game_steps(const Tensor& payoffs_, const Tensor& actions_, const Tensor& elapsed_, int64_t length,
                        std::string autoreset_name, Tensor states, Tensor final_states, Tensor rewards,
                        Tensor truncations, Tensor after) {
-  const Tensor payoffs = row_major(payoffs_), actions = row_major(actions_), elapsed = row_major(elapsed_);
-  check_floating("payoffs", payoffs);
-  const int64_t players = payoffs.dim() > 0 ? payoffs.size(0) : 0;
-  MAMRL_CHECK(players >= 1 && players <= kMostPlayers && payoffs.dim() == players + 1 && payoffs.numel() > 0,
-              "payoffs has shape ", shape_text(payoffs), ", expected (n, A_1, ..., A_n) with n from 1 to ",
+  check_floating("payoffs", payoffs_);
+  const int64_t players = payoffs_.dim() > 0 ? payoffs_.size(0) : 0;
+  MAMRL_CHECK(players >= 1 && players <= kMostPlayers && payoffs_.dim() == players + 1 && payoffs_.numel() > 0,
+              "payoffs has shape ", shape_text(payoffs_), ", expected (n, A_1, ..., A_n) with n from 1 to ",
               kMostPlayers);
-  check_index_dtype("actions", actions);
-  MAMRL_CHECK(actions.dim() == 3 && actions.size(0) == players, "actions has shape ", shape_text(actions),
+  check_index_dtype("actions", actions_);
+  MAMRL_CHECK(actions_.dim() == 3 && actions_.size(0) == players, "actions has shape ", shape_text(actions_),
               ", expected (n, T, E) with n = ", players, " as payoffs");
-  const int64_t horizon = actions.size(1), columns = actions.size(2), joint_actions = payoffs.numel() / players;
-  MAMRL_CHECK(actions.scalar_type() == ScalarType::Long || joint_actions < 256,
+  const int64_t horizon = actions_.size(1), columns = actions_.size(2), joint_actions = payoffs_.numel() / players;
+  MAMRL_CHECK(actions_.scalar_type() == ScalarType::Long || joint_actions < 256,
               "actions is torch.uint8, which cannot hold the ", joint_actions + 1,
               " states of this game; expected torch.int64");
-  MAMRL_CHECK_TYPE(elapsed.scalar_type() == ScalarType::Int, "elapsed is ", dtype_text(elapsed.scalar_type()),
+  MAMRL_CHECK_TYPE(elapsed_.scalar_type() == ScalarType::Int, "elapsed is ", dtype_text(elapsed_.scalar_type()),
                    ", expected torch.int32");
-  check_shape("elapsed", elapsed, {columns});
+  check_shape("elapsed", elapsed_, {columns});
   MAMRL_CHECK(length >= 0 && length <= kLongestEpisode, "episode_length is ", length, ", expected 0 to 2^31 - 2");
   const Autoreset autoreset = autoreset_named(autoreset_name);
-
+  const Tensor payoffs = row_major(payoffs_), actions = row_major(actions_), elapsed = row_major(elapsed_);
   const bool keeps_final = autoreset == Autoreset::kSameStep;
   check_output("states", states, actions.scalar_type(), {players, horizon, columns});
   if (keeps_final) check_output("final_states", final_states, actions.scalar_type(), {players, horizon, columns});
@@ -121,22 +120,22 @@ void matrix_game_steps(const Tensor& payoffs_, const Tensor& actions_, const Ten
 void draw_tabular_actions(const Tensor& probabilities_, const Tensor& states_, const std::optional<Tensor>& rows_,
                           const std::optional<Tensor>& seeds_, const std::optional<Tensor>& clocks_, int64_t player,
                           void* actions) {
-  const Tensor probabilities = row_major(probabilities_), states = row_major(states_);
-  const auto rows = row_major(rows_), seeds = row_major(seeds_), clocks = row_major(clocks_);
-  check_floating("probabilities", probabilities);
-  MAMRL_CHECK(probabilities.dim() == 3 && probabilities.numel() > 0, "probabilities has shape ",
-              shape_text(probabilities), ", expected (R, S, A) with none of them 0");
-  check_index_dtype("states", states);
-  MAMRL_CHECK(states.dim() == 1, "states has shape ", shape_text(states), ", expected (E,)");
+  check_floating("probabilities", probabilities_);
+  MAMRL_CHECK(probabilities_.dim() == 3 && probabilities_.numel() > 0, "probabilities has shape ",
+              shape_text(probabilities_), ", expected (R, S, A) with none of them 0");
+  check_index_dtype("states", states_);
+  MAMRL_CHECK(states_.dim() == 1, "states has shape ", shape_text(states_), ", expected (E,)");
   MAMRL_CHECK(player >= 0 && player < kMostPlayers, "player is ", player, ", expected 0 to ", kMostPlayers - 1);
-  MAMRL_CHECK(seeds.has_value() == clocks.has_value(),
+  MAMRL_CHECK(seeds_.has_value() == clocks_.has_value(),
               "one of seeds and clocks is missing, expected both, or neither where nothing is random");
   for (const auto& [name, tensor] :
-       {std::pair{"rows", &rows}, std::pair{"seeds", &seeds}, std::pair{"clocks", &clocks}}) {
+       {std::pair{"rows", &rows_}, std::pair{"seeds", &seeds_}, std::pair{"clocks", &clocks_}}) {
     if (!*tensor) continue;
     check_dtype(name, **tensor, ScalarType::Long, "an index");
-    check_shape(name, **tensor, {states.size(0)});
+    check_shape(name, **tensor, {states_.size(0)});
   }
+  const Tensor probabilities = row_major(probabilities_), states = row_major(states_);
+  const auto rows = row_major(rows_), seeds = row_major(seeds_), clocks = row_major(clocks_);
   dispatch_floating(probabilities, [&]<class T>() {
     dispatch_index(states, [&]<class Index>() {
       TabularColumns<T, Index> op{};
@@ -172,12 +171,11 @@ void matrix_game_turn(const Tensor& payoffs, const Tensor& probabilities, const 
                       const Tensor& states_before, const Tensor& elapsed, int64_t length, std::string autoreset,
                       Tensor joint, Tensor states, Tensor final_states, Tensor rewards, Tensor truncations,
                       Tensor after, Tensor seen) {
-  const Tensor actions = row_major(actions_);
   MAMRL_CHECK(payoffs.dim() == 3 && payoffs.size(0) == 2, "payoffs has shape ", shape_text(payoffs),
               ", expected (2, A_1, A_2)");
-  MAMRL_CHECK(actions.dim() == 1, "actions has shape ", shape_text(actions), ", expected (E,)");
-  check_dtype("actions", actions, ScalarType::Long, "an index");
-  const int64_t columns = actions.size(0), count = payoffs.size(1);
+  MAMRL_CHECK(actions_.dim() == 1, "actions has shape ", shape_text(actions_), ", expected (E,)");
+  check_dtype("actions", actions_, ScalarType::Long, "an index");
+  const int64_t columns = actions_.size(0), count = payoffs.size(1);
   check_dtype("states_before", states_before, ScalarType::Byte, "small states");
   check_shape("states_before", states_before, {columns});
   MAMRL_CHECK(probabilities.dim() == 3 && probabilities.size(2) == payoffs.size(2), "probabilities has shape ",
@@ -185,6 +183,7 @@ void matrix_game_turn(const Tensor& payoffs, const Tensor& probabilities, const 
   check_output("joint", joint, ScalarType::Byte, {2, 1, columns});
   check_output("seen", seen, ScalarType::Long, {columns});
 
+  const Tensor actions = row_major(actions_);
   const int64_t* given = actions.const_data_ptr<int64_t>();
   uint8_t* own = joint.mutable_data_ptr<uint8_t>();
   int64_t signs = 0;

@@ -26,7 +26,7 @@ struct PairTensors {
   int64_t batch, policy_size;
 
   PairTensors(const Tensor& weights_, const std::vector<int64_t>& fields, const Tensor& x_, const Tensor& gamma_)
-      : weights(row_major(weights_)), x(row_major(x_)), gamma(row_major(gamma_)) {
+      : weights(weights_), x(x_), gamma(gamma_) {
     check_floating("weights", weights);
     check_dtype("x", x, weights.scalar_type(), "weights");
     check_dtype("gamma", gamma, weights.scalar_type(), "weights");
@@ -41,6 +41,7 @@ struct PairTensors {
     int64_t size = 0;
     for (int64_t l = 0; l < count; ++l) size = add_layer(fields.data() + l * kFields, size);
     check_shape("weights", weights, {size});
+    weights = row_major(weights), x = row_major(x), gamma = row_major(gamma);
   }
 
   // returns the number of weights so far
@@ -122,13 +123,13 @@ std::tuple<Tensor, Tensor> pair_network_own_gradient(const Tensor& weights, std:
                                                      const Tensor& x, const Tensor& gamma,
                                                      const optional<Tensor>& signs_) {
   const PairTensors tensors(weights, layers, x, gamma);
-  const optional<Tensor> signs = row_major(signs_);
-  if (signs) {
-    check_dtype("signs", *signs, tensors.x.scalar_type(), "x");
-    check_shape("signs", *signs, {2, tensors.batch, tensors.layers[tensors.layers.size() - 2].units});
+  if (signs_) {
+    check_dtype("signs", *signs_, tensors.x.scalar_type(), "x");
+    check_shape("signs", *signs_, {2, tensors.batch, tensors.layers[tensors.layers.size() - 2].units});
     MAMRL_CHECK(tensors.layers.back().source == static_cast<int64_t>(tensors.layers.size()),
                 "signs flip the units of the layer before the last, from which the last must read");
   }
+  const optional<Tensor> signs = row_major(signs_);
   MAMRL_CHECK(tensors.layers.back().follows, "the outputs do not depend on the player's own policy");
   Tensor outputs = new_tensor(Cpu(), tensors.x, {2, tensors.batch, tensors.outputs()});
   Tensor gradient = new_like(Cpu(), tensors.x);
@@ -145,10 +146,10 @@ std::tuple<Tensor, Tensor> pair_network_own_gradient(const Tensor& weights, std:
 Tensor pair_network_backward(const Tensor& grad_, const Tensor& weights, std::vector<int64_t> layers, const Tensor& x,
                              const Tensor& gamma) {
   const PairTensors tensors(weights, layers, x, gamma);
+  check_dtype("grad", grad_, tensors.x.scalar_type(), "x");
+  check_shape("grad", grad_, {2, tensors.batch, tensors.outputs()});
   const Tensor grad = row_major(grad_);
-  check_dtype("grad", grad, tensors.x.scalar_type(), "x");
-  check_shape("grad", grad, {2, tensors.batch, tensors.outputs()});
-  Tensor result = torch::stable::empty_like(tensors.weights);
+  Tensor result = new_like(Cpu(), tensors.weights);
   dispatch_floating(tensors.x, [&]<class T>() {
     PairNetwork<T> op = tensors.network<T>();
     op.grad_outputs = grad.const_data_ptr<T>();

@@ -18,26 +18,26 @@ struct LinearBaseline {
 
 template <class Device>
 Tensor linear_baseline(const Tensor& observations_, const Tensor& returns_, int64_t num_states, double ridge) {
-  const Tensor observations = row_major(observations_), returns = row_major(returns_);
-  const int64_t dims = returns.dim();
-  check_floating("returns", returns);
-  MAMRL_CHECK(dims == 2 || dims == 3, "returns has shape ", shape_text(returns), ", expected (T, M, K) or (T, K)");
+  const int64_t dims = returns_.dim();
+  check_floating("returns", returns_);
+  MAMRL_CHECK(dims == 2 || dims == 3, "returns has shape ", shape_text(returns_), ", expected (T, M, K) or (T, K)");
   MAMRL_CHECK(ridge > 0, "ridge is ", ridge, ", expected a positive number");
-  const Device device({&returns, &observations});
-  const bool indexed = observations.scalar_type() == ScalarType::Long;
+  const bool indexed = observations_.scalar_type() == ScalarType::Long;
   int64_t size = 0;
   if (indexed) {
     MAMRL_CHECK(num_states >= 1, "num_states is ", num_states, ", expected at least 1");
-    check_same_shape("observations", observations, "returns", returns);
-    device.check_indices("observations", observations, num_states);
+    check_same_shape("observations", observations_, "returns", returns_);
   } else {
-    check_dtype("observations", observations, returns.scalar_type(), "returns");
-    bool same = observations.dim() == dims + 1;
-    for (int64_t i = 0; i < dims && same; ++i) same = observations.size(i) == returns.size(i);
-    MAMRL_CHECK(same, "observations has shape ", shape_text(observations), ", expected one dimension more than the ",
-                shape_text(returns), " of returns");
-    size = observations.size(dims);
+    check_dtype("observations", observations_, returns_.scalar_type(), "returns");
+    bool same = observations_.dim() == dims + 1;
+    for (int64_t i = 0; i < dims && same; ++i) same = observations_.size(i) == returns_.size(i);
+    MAMRL_CHECK(same, "observations has shape ", shape_text(observations_), ", expected one dimension more than the ",
+                shape_text(returns_), " of returns");
+    size = observations_.size(dims);
   }
+  const Tensor observations = row_major(observations_), returns = row_major(returns_);
+  const Device device({&returns, &observations});
+  if (indexed) device.check_indices("observations", observations, num_states);
   Tensor predictions = new_like(device, returns);
   if (returns.numel() == 0) return predictions;
   dispatch_floating(returns, [&]<class T>() {

@@ -63,11 +63,11 @@ inline DiceShape dice_shape(const char* name, const Tensor& t) {
 template <class Device>
 std::tuple<Tensor, Tensor> dice_objective(const Tensor& log_probs, const Tensor& rewards_, const Tensor& baseline,
                                           double discount) {
-  const Tensor rewards = row_major(rewards_);
   const DiceShape shape = dice_shape("log_probs", log_probs);
-  check_like("rewards", rewards, "log_probs", log_probs);
+  check_like("rewards", rewards_, "log_probs", log_probs);
   check_like("baseline", baseline, "log_probs", log_probs);
   check_fraction("discount", discount);
+  const Tensor rewards = row_major(rewards_);
   const Device device({&rewards});
   Tensor objective = shape.empty_chains(rewards), pair_weights = new_like(device, rewards);
   dispatch_floating(rewards, [&]<class T>() {
@@ -79,10 +79,10 @@ std::tuple<Tensor, Tensor> dice_objective(const Tensor& log_probs, const Tensor&
 
 template <class Device>
 std::tuple<Tensor, Tensor> loaded_dice_objective(const Tensor& log_probs, const Tensor& advantages_, double discount) {
-  const Tensor advantages = row_major(advantages_);
   const DiceShape shape = dice_shape("log_probs", log_probs);
-  check_like("advantages", advantages, "log_probs", log_probs);
+  check_like("advantages", advantages_, "log_probs", log_probs);
   check_fraction("discount", discount);
+  const Tensor advantages = row_major(advantages_);
   const Device device({&advantages});
   Tensor objective = shape.empty_chains(advantages), pair_weights = new_like(device, advantages);
   dispatch_floating(advantages, [&]<class T>() {
@@ -108,9 +108,9 @@ inline DiceShape check_dice_derivative(const Tensor& log_probs, const Tensor& gr
 template <class Device>
 Tensor dice_gradient(const Tensor& log_probs, const Tensor& grad_, const Tensor& pair_weights_,
                      const std::optional<Tensor>& baseline_, double discount) {
+  const DiceShape shape = check_dice_derivative(log_probs, grad_, pair_weights_, baseline_, discount);
   const Tensor grad = row_major(grad_), pair_weights = row_major(pair_weights_);
   const auto baseline = row_major(baseline_);
-  const DiceShape shape = check_dice_derivative(log_probs, grad, pair_weights, baseline, discount);
   const Device device({&pair_weights, &grad, pointer(baseline)});
   Tensor gradient = new_like(device, pair_weights);
   dispatch_floating(pair_weights, [&]<class T>() {
@@ -124,10 +124,10 @@ template <class Device>
 std::tuple<Tensor, Tensor> dice_hessian_product(const Tensor& log_probs, const Tensor& vector_, const Tensor& grad_,
                                                 const Tensor& pair_weights_, const std::optional<Tensor>& baseline_,
                                                 double discount) {
+  const DiceShape shape = check_dice_derivative(log_probs, grad_, pair_weights_, baseline_, discount);
+  check_like("vector", vector_, "log_probs", log_probs);
   const Tensor vector = row_major(vector_), grad = row_major(grad_), pair_weights = row_major(pair_weights_);
   const auto baseline = row_major(baseline_);
-  const DiceShape shape = check_dice_derivative(log_probs, grad, pair_weights, baseline, discount);
-  check_like("vector", vector, "log_probs", log_probs);
   const Device device({&pair_weights, &vector, &grad, pointer(baseline)});
   Tensor product = new_like(device, pair_weights), grad_grad = new_like(device, grad);
   dispatch_floating(pair_weights, [&]<class T>() {
@@ -142,12 +142,12 @@ std::tuple<Tensor, Tensor> dice_hessian_product(const Tensor& log_probs, const T
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> dice_derivatives(const Tensor& log_probs, const Tensor& rewards_,
                                                     const Tensor& baseline_, const Tensor& vector_, double discount) {
-  const Tensor rewards = row_major(rewards_), baseline = row_major(baseline_), vector = row_major(vector_);
   const DiceShape shape = dice_shape("log_probs", log_probs);
-  check_like("rewards", rewards, "log_probs", log_probs);
-  check_like("baseline", baseline, "log_probs", log_probs);
-  check_like("vector", vector, "log_probs", log_probs);
+  check_like("rewards", rewards_, "log_probs", log_probs);
+  check_like("baseline", baseline_, "log_probs", log_probs);
+  check_like("vector", vector_, "log_probs", log_probs);
   check_fraction("discount", discount);
+  const Tensor rewards = row_major(rewards_), baseline = row_major(baseline_), vector = row_major(vector_);
   const Device device({&rewards, &baseline, &vector});
   Tensor objective = shape.empty_chains(rewards), gradient = new_like(device, rewards);
   Tensor product = new_like(device, rewards), pair_weights = new_like(device, rewards);

@@ -12,25 +12,24 @@ template <class Device>
 Tensor gae(const Tensor& rewards_, const Tensor& values_, const std::optional<Tensor>& next_values_,
            const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_, double discount,
            double gae_lambda) {
+  check_floating("rewards", rewards_);
+  check_has_time("rewards", rewards_);
+  const int64_t horizon = rewards_.size(0);
+  if (next_values_) {
+    check_like("values", values_, "rewards, next_values being given", rewards_);
+    check_like("next_values", *next_values_, "rewards", rewards_);
+  } else {
+    check_dtype("values", values_, rewards_.scalar_type(), "rewards");
+    MAMRL_CHECK(same_shape(values_, rewards_, 1) && values_.size(0) == horizon + 1, "values has shape ",
+                shape_text(values_), ", expected one row more than the ", shape_text(rewards_), " of rewards");
+  }
+  check_mask("terminations", terminations_, "rewards", rewards_);
+  check_mask("truncations", truncations_, "rewards", rewards_);
+  check_fraction("discount", discount);
+  check_fraction("gae_lambda", gae_lambda);
   const Tensor rewards = row_major(rewards_), values = row_major(values_);
   const auto next_values = row_major(next_values_);
   const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("rewards", rewards);
-  check_has_time("rewards", rewards);
-  const int64_t horizon = rewards.size(0);
-  if (next_values) {
-    check_like("values", values, "rewards, next_values being given", rewards);
-    check_like("next_values", *next_values, "rewards", rewards);
-  } else {
-    check_dtype("values", values, rewards.scalar_type(), "rewards");
-    MAMRL_CHECK(same_shape(values, rewards, 1) && values.size(0) == horizon + 1, "values has shape ",
-                shape_text(values), ", expected one row more than the ", shape_text(rewards), " of rewards");
-  }
-  check_mask("terminations", terminations, "rewards", rewards);
-  check_mask("truncations", truncations, "rewards", rewards);
-  check_fraction("discount", discount);
-  check_fraction("gae_lambda", gae_lambda);
-
   const Device device({&rewards, &values, pointer(next_values), pointer(terminations), pointer(truncations)});
   Tensor advantages = new_like(device, rewards);
   if (rewards.numel() == 0) return advantages;
@@ -55,13 +54,12 @@ template <class Device>
 std::tuple<Tensor, Tensor, Tensor> gae_backward(const Tensor& grad_, const std::optional<Tensor>& terminations_,
                                                 const std::optional<Tensor>& truncations_, double discount,
                                                 double gae_lambda, bool separate) {
+  check_floating("grad", grad_);
+  check_has_time("grad", grad_);
+  check_mask("terminations", terminations_, "grad", grad_);
+  check_mask("truncations", truncations_, "grad", grad_);
   const Tensor grad = row_major(grad_);
   const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("grad", grad);
-  check_has_time("grad", grad);
-  check_mask("terminations", terminations, "grad", grad);
-  check_mask("truncations", truncations, "grad", grad);
-
   const Device device({&grad, pointer(terminations), pointer(truncations)});
   const int64_t horizon = grad.size(0);
   Tensor grad_rewards = new_like(device, grad);

@@ -20,11 +20,7 @@ struct LstmTensors {
   LstmTensors(const Device& device, const Tensor& gate_inputs_, const std::optional<Tensor>& states_,
               const Tensor& recurrent_, const Tensor& head_, const std::optional<Tensor>& bias_,
               const std::string& prefix = "")
-      : gate_inputs(row_major(gate_inputs_)),
-        recurrent(row_major(recurrent_)),
-        head(row_major(head_)),
-        states(row_major(states_)),
-        bias(row_major(bias_)) {
+      : gate_inputs(gate_inputs_), recurrent(recurrent_), head(head_), states(states_), bias(bias_) {
     const auto name = [&](const char* argument) { return prefix + argument; };
     check_floating(name("gate_inputs").c_str(), gate_inputs);
     check_dtype(name("recurrent_weight").c_str(), recurrent, gate_inputs.scalar_type());
@@ -40,7 +36,6 @@ struct LstmTensors {
                   shape_text(gate_inputs), ", expected (M, S, 4N) with states");
       shape = {states->size(0), states->size(1), states->size(2), units, head.size(1), gate_inputs.size(1)};
       check_shape(name("gate_inputs").c_str(), gate_inputs, {shape.chains, shape.rows, 4 * units});
-      device.check_indices("states", *states, shape.rows);
     } else {
       MAMRL_CHECK(gate_inputs.dim() == 4, name("gate_inputs"), " has shape ", shape_text(gate_inputs),
                   ", expected (T, M, K, 4N) without states");
@@ -54,6 +49,9 @@ struct LstmTensors {
       check_dtype(name("head_bias").c_str(), *bias, gate_inputs.scalar_type());
       check_shape(name("head_bias").c_str(), *bias, {shape.chains, shape.outputs});
     }
+    gate_inputs = row_major(gate_inputs), recurrent = row_major(recurrent), head = row_major(head);
+    states = row_major(states), bias = row_major(bias);
+    if (states) device.check_indices("states", *states, shape.rows);
   }
 
   template <class T>

@@ -12,16 +12,15 @@ template <class Device>
 Tensor discounted_returns(const Tensor& rewards_, const std::optional<Tensor>& next_values_,
                           const std::optional<Tensor>& terminations_, const std::optional<Tensor>& truncations_,
                           double discount) {
+  check_floating("rewards", rewards_);
+  check_has_time("rewards", rewards_);
+  if (next_values_) check_like("next_values", *next_values_, "rewards", rewards_);
+  check_mask("terminations", terminations_, "rewards", rewards_);
+  check_mask("truncations", truncations_, "rewards", rewards_);
+  check_fraction("discount", discount);
   const Tensor rewards = row_major(rewards_);
   const auto next_values = row_major(next_values_);
   const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("rewards", rewards);
-  check_has_time("rewards", rewards);
-  if (next_values) check_like("next_values", *next_values, "rewards", rewards);
-  check_mask("terminations", terminations, "rewards", rewards);
-  check_mask("truncations", truncations, "rewards", rewards);
-  check_fraction("discount", discount);
-
   const Device device({&rewards, pointer(next_values), pointer(terminations), pointer(truncations)});
   Tensor returns = new_like(device, rewards);
   if (rewards.numel() == 0) return returns;
@@ -43,13 +42,12 @@ Tensor discounted_returns(const Tensor& rewards_, const std::optional<Tensor>& n
 template <class Device>
 std::tuple<Tensor, Tensor> discounted_returns_backward(const Tensor& grad_, const std::optional<Tensor>& terminations_,
                                                        const std::optional<Tensor>& truncations_, double discount) {
+  check_floating("grad", grad_);
+  check_has_time("grad", grad_);
+  check_mask("terminations", terminations_, "grad", grad_);
+  check_mask("truncations", truncations_, "grad", grad_);
   const Tensor grad = row_major(grad_);
   const auto terminations = row_major(terminations_), truncations = row_major(truncations_);
-  check_floating("grad", grad);
-  check_has_time("grad", grad);
-  check_mask("terminations", terminations, "grad", grad);
-  check_mask("truncations", truncations, "grad", grad);
-
   const Device device({&grad, pointer(terminations), pointer(truncations)});
   Tensor grad_rewards = new_like(device, grad), grad_next = new_like(device, grad);
   if (grad.numel() == 0) return {grad_rewards, grad_next};

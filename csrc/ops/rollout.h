@@ -120,8 +120,8 @@ template <class Device>
 std::vector<Tensor> matrix_game_rollout(const Tensor& payoffs_, std::vector<Tensor> networks,
                                         std::vector<int64_t> kinds, const Tensor& keys_, int64_t num_trajectories,
                                         int64_t horizon, bool record) {
+  const Game game = check_game(payoffs_, networks, kinds, keys_, num_trajectories, horizon);
   const Tensor payoffs = row_major(payoffs_), keys = row_major(keys_);
-  const Game game = check_game(payoffs, networks, kinds, keys, num_trajectories, horizon);
   std::vector<const Tensor*> on_one_device = {&payoffs, &keys};
   for (Tensor& tensor : networks) {
     tensor = row_major(tensor);

@@ -30,15 +30,15 @@ struct QuantileHuber {
 template <class Device>
 std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& logits_2_, const Tensor& payoffs_,
                                         double discount) {
+  check_floating("logits_1", logits_1_);
+  check_dtype("logits_2", logits_2_, logits_1_.scalar_type());
+  check_dtype("payoffs", payoffs_, logits_1_.scalar_type());
+  MAMRL_CHECK(logits_1_.dim() == 2, "logits_1 must have the shape (B, 5)");
+  const int64_t batch = logits_1_.size(0);
+  check_shape("logits_1", logits_1_, {batch, 5});
+  check_shape("logits_2", logits_2_, {batch, 5});
+  check_shape("payoffs", payoffs_, {2, 4});
   const Tensor logits_1 = row_major(logits_1_), logits_2 = row_major(logits_2_), payoffs = row_major(payoffs_);
-  check_floating("logits_1", logits_1);
-  check_dtype("logits_2", logits_2, logits_1.scalar_type());
-  check_dtype("payoffs", payoffs, logits_1.scalar_type());
-  MAMRL_CHECK(logits_1.dim() == 2, "logits_1 must have the shape (B, 5)");
-  const int64_t batch = logits_1.size(0);
-  check_shape("logits_1", logits_1, {batch, 5});
-  check_shape("logits_2", logits_2, {batch, 5});
-  check_shape("payoffs", payoffs, {2, 4});
   const Device device({&logits_1, &logits_2, &payoffs});
   Tensor values = new_tensor(device, logits_1, {2, batch});
   Tensor slopes = new_tensor(device, logits_1, {2, 2, batch, 5});
@@ -51,14 +51,14 @@ std::tuple<Tensor, Tensor> iterated_2x2(const Tensor& logits_1_, const Tensor& l
 
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor> quantile_huber(const Tensor& predicted_, const Tensor& target_) {
-  const Tensor predicted = row_major(predicted_), target = row_major(target_);
-  check_floating("predicted", predicted);
-  check_dtype("target", target, predicted.scalar_type());
-  MAMRL_CHECK(predicted.dim() == 2 && target.dim() == 2 && predicted.size(0) == target.size(0),
+  check_floating("predicted", predicted_);
+  check_dtype("target", target_, predicted_.scalar_type());
+  MAMRL_CHECK(predicted_.dim() == 2 && target_.dim() == 2 && predicted_.size(0) == target_.size(0),
               "predicted and target must have the shapes (R, Q) and (R, Q')");
-  const int64_t rows = predicted.size(0), quantiles = predicted.size(1), targets = target.size(1);
+  const int64_t rows = predicted_.size(0), quantiles = predicted_.size(1), targets = target_.size(1);
   MAMRL_CHECK(quantiles > 0 && targets > 0 && targets <= kMostQuantiles, "there must be 1 to ", kMostQuantiles,
               " target quantiles");
+  const Tensor predicted = row_major(predicted_), target = row_major(target_);
   const Device device({&predicted, &target});
   Tensor loss = new_tensor(device, predicted, {rows});
   Tensor grad_predicted = new_like(device, predicted), grad_target = new_like(device, target);

@@ -25,12 +25,12 @@ struct TableAccumulate {
 
 template <class Device>
 Tensor table_lookup(const Tensor& table_, const Tensor& index_) {
+  check_floating("table", table_);
+  MAMRL_CHECK(table_.dim() == 2, "table has shape ", shape_text(table_), ", expected (M, R)");
+  MAMRL_CHECK(index_.dim() == 3 && index_.size(1) == table_.size(0), "index has shape ", shape_text(index_),
+              ", expected (T, M, K) with M = ", table_.size(0), " as table");
+  const int64_t horizon = index_.size(0), chains = index_.size(1), trajectories = index_.size(2), rows = table_.size(1);
   const Tensor table = row_major(table_), index = row_major(index_);
-  check_floating("table", table);
-  MAMRL_CHECK(table.dim() == 2, "table has shape ", shape_text(table), ", expected (M, R)");
-  MAMRL_CHECK(index.dim() == 3 && index.size(1) == table.size(0), "index has shape ", shape_text(index),
-              ", expected (T, M, K) with M = ", table.size(0), " as table");
-  const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2), rows = table.size(1);
   const Device device({&table, &index});
   device.check_indices("index", index, rows);
   Tensor out = new_tensor(device, table, {horizon, chains, trajectories});
@@ -43,12 +43,12 @@ Tensor table_lookup(const Tensor& table_, const Tensor& index_) {
 
 template <class Device>
 Tensor table_accumulate(const Tensor& values_, const Tensor& index_, int64_t num_rows) {
-  const Tensor values = row_major(values_), index = row_major(index_);
-  check_floating("values", values);
-  MAMRL_CHECK(values.dim() == 3, "values has shape ", shape_text(values), ", expected (T, M, K)");
-  check_same_shape("index", index, "values", values);
+  check_floating("values", values_);
+  MAMRL_CHECK(values_.dim() == 3, "values has shape ", shape_text(values_), ", expected (T, M, K)");
+  check_same_shape("index", index_, "values", values_);
   MAMRL_CHECK(num_rows >= 0, "num_rows is ", num_rows, ", expected at least 0");
-  const int64_t horizon = index.size(0), chains = index.size(1), trajectories = index.size(2);
+  const int64_t horizon = index_.size(0), chains = index_.size(1), trajectories = index_.size(2);
+  const Tensor values = row_major(values_), index = row_major(index_);
   const Device device({&values, &index});
   device.check_indices("index", index, num_rows);
   Tensor out = new_tensor(device, values, {chains, num_rows});
