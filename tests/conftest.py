@@ -1,6 +1,7 @@
 """Which kernels the tests run on.
 
-MAMRL_POISON=1 fills what the kernels, and torch.empty, have allocated with NaN, so that reading what nobody wrote fails.
+``MAMRL_POISON=1 pytest`` fills what the kernels, and torch.empty, allocate with NaN, so that reading it before it was
+written fails.
 
 ``pytest --emulated-cuda tests/ops/test_gae.py`` runs tests against the CUDA kernels' own sources, compiled for the CPU
 (docs/cuda.md); tests marked ``gpu`` run where mamrl's CUDA kernels and a device are.

@@ -16,7 +16,21 @@ _FORMAT = "mamrl-checkpoint-1"
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes beside ``path``, then renames: a reader, or a crash, never sees half a file."""
+    """Writes beside ``path``, then renames: a reader, or a crash, never sees half a file.
+
+    Raises:
+        OSError: it cannot be written; the error names ``path``.
+    """
+    try:
+        _write_beside(path, write)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # not the temporary file, of which nobody knows, or none at all
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+def _write_beside(path: Path, write: Callable[[Path], None]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -40,10 +54,17 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, write)
 
 
+def _write_bytes(path: Path, content: io.BytesIO) -> None:
+    path.write_bytes(content.getbuffer())
+
+
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Saves tensors, numbers, strings and containers of them, with a digest of them all."""
     content = {"format": _FORMAT, "digest": digest(state), **state}
-    write_whole(path, lambda temporary: torch.save(content, temporary))
+    # in memory first: torch's own writer tells a full disk as "iostream error"
+    written = io.BytesIO()
+    torch.save(content, written)
+    write_whole(path, lambda temporary: _write_bytes(temporary, written))
 
 
 def load(path: Path) -> dict[str, Any]:

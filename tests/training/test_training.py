@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 
@@ -244,6 +245,20 @@ def test_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         checkpoint.write_whole(target, fail)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_error_of_writing_names_the_file_and_not_the_temporary_one(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        checkpoint.write_text(tmp_path / "nowhere" / "file", "text")
+    assert error.value.filename == str(tmp_path / "nowhere" / "file")
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        checkpoint.write_whole(tmp_path / "file", full)
+    assert error.value.filename == str(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_divergence_stops_with_what_happened_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
