@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 SOURCES := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test test-ops test-others lint format bench cuda-check wheel docs inplace clean
+.PHONY: demo test test-ops test-others lint format sanitize bench cuda-check wheel docs inplace clean
 
 # pip's progress bars and, at -v, the compiler's steps are shown: each stage takes minutes on a slow machine
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -55,6 +55,10 @@ format: $(DEPS)
 	$(BIN)/ruff format python tests bench examples docs/_hooks
 	$(BIN)/ruff check --fix python tests bench examples docs/_hooks
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format -i
+
+# the C++ under three kinds of scrutiny, over its tests; half an hour
+sanitize: $(INSTALLED)
+	PYTHON=$(BIN)/python bash .ci/sanitize
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-EMULATED = Path(__file__).parents[1] / "build" / "emulated" / "_C.so"
+EMULATED = Path(os.environ.get("MAMRL_EMULATED_DIR", Path(__file__).parents[1] / "build" / "emulated")) / "_C.so"
 
 
 def pytest_addoption(parser):

@@ -2,10 +2,10 @@
 // block's rows vectorised. Blocks have a fixed width, so that no result depends on the number of threads.
 #pragma once
 
-#include <torch/csrc/stable/ops.h>
-
 #include <algorithm>
 #include <cstdint>
+
+#include "cpu/parallel.h"
 
 namespace mamrl {
 
@@ -25,7 +25,7 @@ void for_column_blocks(int64_t rows, int64_t columns, int64_t width, F&& f) {
   if (blocks <= grain) {
     run(0, blocks);
   } else {
-    torch::stable::parallel_for(0, blocks, grain, run);
+    parallel_for(0, blocks, grain, run);
   }
 }
 

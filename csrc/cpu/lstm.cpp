@@ -5,6 +5,7 @@
 
 #include "cpu/device.h"
 #include "cpu/lstm_parts.h"
+#include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
 
@@ -18,7 +19,7 @@ int64_t num_tasks(const LstmShape& s) { return s.chains * num_parts(s.trajectori
 template <class T>
 void sum_parts(const LstmShape& s, const T* partials, const LstmGradients<T>& grads) {
   const int64_t padded = padded_units(s.units), size = partial_size(s), parts = num_parts(s.trajectories);
-  torch::stable::parallel_for(0, s.chains, 1, [&](int64_t first, int64_t last) {
+  parallel_for(0, s.chains, 1, [&](int64_t first, int64_t last) {
     for (int64_t m = first; m < last; ++m) {
       const T* from = partials + m * parts * size;
       const auto add_up = [&](T* to, int64_t rows, int64_t columns, int64_t from_columns) {

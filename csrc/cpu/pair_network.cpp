@@ -8,6 +8,7 @@
 #include "common/check.h"
 #include "cpu/device.h"
 #include "cpu/pair_kernels.h"
+#include "cpu/parallel.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
 
@@ -161,7 +162,7 @@ Tensor pair_network_backward(const Tensor& grad_, const Tensor& weights, std::ve
     run(op);
     T* const total = result.mutable_data_ptr<T>();
     const T* const each = op.partials;
-    torch::stable::parallel_for(0, op.num_weights, 16384, [&](int64_t begin, int64_t end) {
+    parallel_for(0, op.num_weights, 16384, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) total[i] = parts ? each[i] : T(0);
       for (int64_t part = 1; part < parts; ++part) {
         for (int64_t i = begin; i < end; ++i) total[i] += each[part * op.num_weights + i];

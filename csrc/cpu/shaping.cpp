@@ -8,6 +8,7 @@
 #include "common/logistic.h"
 #include "common/quantile_huber.h"
 #include "cpu/device.h"
+#include "cpu/parallel.h"
 #include "direct.h"
 
 // one binary, the widest vectors that the machine has
@@ -105,7 +106,7 @@ struct Device : Cpu {
   template <class T>
   void run(const Iterated2x2<T>& op) const {
     const int64_t blocks = (op.batch + kLanes - 1) / kLanes;
-    torch::stable::parallel_for(0, blocks, 64, [&](int64_t first, int64_t last) {
+    parallel_for(0, blocks, 64, [&](int64_t first, int64_t last) {
       iterated_2x2_range(op.logits_1, op.logits_2, op.payoffs, op.discount, op.batch, first * kLanes,
                          last * kLanes < op.batch ? last * kLanes : op.batch, op.values, op.slopes);
     });
@@ -113,7 +114,7 @@ struct Device : Cpu {
 
   template <class T>
   void run(const QuantileHuber<T>& op) const {
-    torch::stable::parallel_for(0, op.rows, 256, [&](int64_t begin, int64_t end) {
+    parallel_for(0, op.rows, 256, [&](int64_t begin, int64_t end) {
       quantile_rows(op.predicted, op.target, op.quantiles, op.targets, op.loss, op.grad_predicted, op.grad_target,
                     begin, end);
     });

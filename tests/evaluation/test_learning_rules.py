@@ -99,5 +99,5 @@ def test_wrong_settings_are_refused():
         plays_tit_for_tat(TIT_FOR_TAT, margin=0.5)
     with pytest.raises(ValueError, match=r"shape \(\*batch, 5\)"):
         plays_tit_for_tat(torch.zeros(4))
-    with pytest.raises(ValueError, match="side must be at least 2"):
+    with pytest.raises(ValueError, match="side must be an integer from 2"):
         policy_grid(1)

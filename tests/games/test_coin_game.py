@@ -140,7 +140,7 @@ def test_a_policy_of_ones_own_is_a_table_over_all_states():
         coin_game_values(game, table[:3], "cooperate")
     with pytest.raises(ValueError, match="player 1's policy holds rows that are no probabilities"):
         coin_game_values(game, "defect", table * 2)
-    with pytest.raises(ValueError, match="horizon is 0, expected at least 1"):
+    with pytest.raises(ValueError, match="horizon is 0, expected 1 to 100000"):
         coin_game_values(game, "defect", "defect", 0)
     with pytest.raises(ValueError, match=r"grid of 16 x 16 with 1 coin\(s\) has 33554432 states, too many"):
         coin_game_values(coin_game("loqa", grid=16), "defect", "defect")

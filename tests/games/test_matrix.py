@@ -64,5 +64,5 @@ def test_bad_payoffs_are_one_sentence(payoffs, error, message):
 
 
 def test_too_few_players_are_refused():
-    with pytest.raises(ValueError, match="num_players is 1, expected at least 2"):
+    with pytest.raises(ValueError, match="num_players is 1, expected 2 to 8"):
         games.rock_paper_scissors(1)

@@ -91,7 +91,7 @@ def interrupted_to_the_end(kind: str, number: int, out: Path, most: int, length:
     while True:
         child = fork(lambda: start(kind, out), told)
         if count < most:
-            time.sleep(random.random() * length)
+            time.sleep(random.random() * min(length, 1.5))
             os.kill(child, number)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:

@@ -45,7 +45,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; wrong input is one sentence on standard error and exit status 2."""
-    parsed = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for word in words:
+        # argparse would take the end of options for no value at all, and hand on an empty list
+        if word.startswith("--") and word.endswith("=--"):
+            print(f"mamrl: error: {word[:-3]} is '--', expected a value", file=sys.stderr)
+            return 2
+    parsed = build_parser().parse_args(words)
     try:
         return parsed.run(parsed) or 0
     except KeyboardInterrupt:

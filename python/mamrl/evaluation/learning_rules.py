@@ -15,6 +15,9 @@ from mamrl.ops.tensors import as_tensor
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.learning import best_response, learn
 
+# of a grid that fits in memory: a billion policies
+_LARGEST_SIDE = 1 << 15
+
 
 def policy_grid(side: int = 29, reach: float = 10.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     """A square grid of pairs of scalar policies on ``[-reach, reach]^2``: two tensors ``(side^2, 1)``.
@@ -24,8 +27,8 @@ def policy_grid(side: int = 29, reach: float = 10.0, dtype: torch.dtype = torch.
         reach: Of both axes.
         dtype: Of the policies.
     """
-    if side < 2:
-        raise ValueError(f"side must be at least 2, but {side} was given")
+    if not isinstance(side, int) or not 2 <= side <= _LARGEST_SIDE:
+        raise ValueError(f"side must be an integer from 2 to {_LARGEST_SIDE}, but {side!r} was given")
     axis = torch.linspace(-reach, reach, side, dtype=dtype)
     x, y = torch.meshgrid(axis, axis, indexing="ij")
     return x.reshape(-1, 1), y.reshape(-1, 1)

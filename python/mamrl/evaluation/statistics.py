@@ -68,9 +68,10 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = LEVEL)
     Raises:
         ValueError: they are not of one length, or empty.
     """
+    shapes = tuple(np.shape(first)), tuple(np.shape(second))
+    if shapes[0] != shapes[1] or len(shapes[0]) != 1:
+        raise ValueError(f"paired samples have shapes {shapes[0]} and {shapes[1]}, expected (n,) of both")
     pairs = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if pairs[0].shape != pairs[1].shape or pairs[0].ndim != 1:
-        raise ValueError(f"paired samples have shapes {pairs[0].shape} and {pairs[1].shape}, expected (n,) of both")
     return confidence_interval(torch.from_numpy(pairs[0] - pairs[1]), level)
 
 
@@ -108,12 +109,14 @@ def stratified_bootstrap(
         The statistic, and the ends of its interval.
 
     Raises:
-        ValueError: samples are no table with at least two seeds, or a level outside (0, 1).
+        ValueError: samples are no table with at least two seeds, no resamples, or a level outside (0, 1).
     """
     _check_level(level)
     table = np.asarray(samples, dtype=float)
     if table.ndim != 2 or table.shape[1] < 2:
         raise ValueError(f"samples have shape {table.shape}, expected (tasks, seeds) with at least two seeds")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}, expected at least 1")
     generator, rows = np.random.default_rng(seed), np.arange(len(table))[:, None]
     drawn = [statistic(table[rows, generator.integers(table.shape[1], size=table.shape)]) for _ in range(resamples)]
     low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])

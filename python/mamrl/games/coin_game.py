@@ -165,9 +165,14 @@ def move_weights(game: CoinGame, player: str, state: Tensor, seat: int) -> Tenso
         (..., A) float64.
 
     Raises:
-        ValueError: an unknown player, or one that the game's rules have no place for.
+        ValueError: an unknown player, or one that the game's rules have no place for; or states of another shape.
     """
     choose("player", player, PLAYERS)
+    if not isinstance(state, Tensor) or state.shape[-1:] != (4,):
+        came = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+        raise ValueError(f"state is {came}, expected a tensor (..., 4)")
+    if seat not in (0, 1):
+        raise ValueError(f"seat is {seat!r}, expected 0 or 1")
     state = state.long()
     if player == "random":
         return torch.full((*state.shape[:-1], game.num_actions), 1 / game.num_actions, dtype=torch.float64)

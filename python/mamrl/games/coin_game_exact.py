@@ -18,6 +18,9 @@ from mamrl.games.coin_game_twin import outcome
 # states times joint actions that are kept at once
 _MOST_ENTRIES = 50_000_000
 
+# steps of an episode, some seconds of computing
+LONGEST = 100_000
+
 
 class BestResponse(NamedTuple):
     """The best that a player can do against one that does not learn.
@@ -29,6 +32,10 @@ class BestResponse(NamedTuple):
 
     values: Tensor
     actions: Tensor
+
+
+# steps of an episode, some seconds of computing
+LONGEST = 100_000
 
 
 def all_states(game: CoinGame) -> Tensor:
@@ -60,11 +67,14 @@ def policy_table(game: CoinGame, player: str | Tensor, seat: int) -> Tensor:
         (S, A) float64.
 
     Raises:
+        TypeError: neither a name nor a tensor.
         ValueError: an unknown name, or probabilities of another shape or that do not sum to 1.
     """
     states = all_states(game)
     if isinstance(player, str):
         return move_weights(game, player, states, seat)
+    if not isinstance(player, Tensor):
+        raise TypeError(f"player {seat} is {type(player).__name__}, expected a name of {PLAYERS} or probabilities")
     expected = (len(states), game.num_actions)
     if tuple(player.shape) != expected:
         raise ValueError(
@@ -137,8 +147,8 @@ def best_response(game: CoinGame, player: str | Tensor, seat: int = 1, horizon: 
 
 def _solve(game: CoinGame, horizon: int, decide: Callable[[Tensor], Tensor]) -> Tensor:
     """Backwards through time; ``decide`` makes of what joint actions lead to (2, S, A * A) what is got (2, S)."""
-    if horizon < 1:
-        raise ValueError(f"horizon is {horizon}, expected at least 1")
+    if not 1 <= horizon <= LONGEST:
+        raise ValueError(f"horizon is {horizon}, expected 1 to {LONGEST}")
     states = all_states(game)
     joint = torch.cartesian_prod(torch.arange(game.num_actions), torch.arange(game.num_actions))
     after = outcome(game, states.unsqueeze(1), joint.unsqueeze(0))

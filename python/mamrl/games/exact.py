@@ -120,6 +120,7 @@ def exact_values(payoffs: Tensor, logits: Sequence[Tensor], discount: float) -> 
         ValueError: shapes or dtypes disagree, payoffs are not finite, or the discount is outside [0, 1).
     """
     payoffs, logits = _tensors(payoffs, logits)
+    check_payoffs(payoffs)
     # one right-hand side serves all players' rewards
     return payoffs.flatten(1) @ discounted_occupancy(payoffs, logits, discount).transpose(0, 1)
 

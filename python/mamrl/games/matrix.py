@@ -20,6 +20,9 @@ from torch import Tensor
 from mamrl.games.matrix_play import play_matrix_game
 from mamrl.games.trajectories import Trajectories
 
+# what the kernels play with (csrc/common/rollout_kernels.h)
+MOST_PLAYERS = 8
+
 
 @dataclass(frozen=True, eq=False)
 class MatrixGame:
@@ -166,10 +169,13 @@ def rock_paper_scissors(num_players: int = 2, normalize: bool = False) -> Matrix
         normalize: divide by n - 1, so that rewards stay within [-1, 1].
 
     Raises:
-        ValueError: fewer than two players.
+        TypeError: their number is no integer.
+        ValueError: fewer than two players, or more than the kernels play with.
     """
-    if num_players < 2:
-        raise ValueError(f"num_players is {num_players}, expected at least 2")
+    if isinstance(num_players, bool) or not isinstance(num_players, int):
+        raise TypeError(f"num_players is {num_players!r}, expected an integer")
+    if not 2 <= num_players <= MOST_PLAYERS:
+        raise ValueError(f"num_players is {num_players}, expected 2 to {MOST_PLAYERS}")
     pair = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]])
     payoffs = torch.zeros(num_players, *[3] * num_players)
     for actions in product(range(3), repeat=num_players):

@@ -177,6 +177,12 @@ class SteppedMatrixGame:
 
     def step(self, state: None, actions: Tensor) -> tuple[None, Tensor, Tensor]:
         """See :meth:`SteppedGame.step`."""
+        if not isinstance(actions, Tensor):
+            raise TypeError(f"actions are {type(actions).__name__}, expected a torch.Tensor")
+        if actions.dim() != 2 or actions.shape[0] != 2 or actions.dtype != torch.int64:
+            raise ValueError(f"actions are {actions.dtype} {tuple(actions.shape)}, expected torch.int64 (2, E)")
+        if bool(((actions < 0) | (actions >= self.num_actions)).any()):
+            raise ValueError(f"actions hold one out of range, expected at least 0 and below {self.num_actions}")
         own, other = actions
         seen = 1 + self.num_actions * actions + actions.flip(0)
         return None, self._eye[seen], self.game.payoffs[:, own, other]

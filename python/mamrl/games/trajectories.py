@@ -107,11 +107,15 @@ def play(
         What every player saw, did and earned, in the dtype of the first player's parameters.
 
     Raises:
+        TypeError: parameters are no tensors.
         ValueError: players, policies and parameters do not fit, or a value network has no LSTM policy beside it.
     """
     if not len(policies) == len(parameters) == game.num_players:
         raise ValueError(
             f"the game has {game.num_players} players, got {len(policies)} policies and {len(parameters)} parameters"
         )
+    for player, parameter in enumerate(parameters):
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"parameters[{player}] is {type(parameter).__name__}, expected a torch.Tensor")
     rows = [parameter.detach() for parameter in parameters]
     return game.play(policies, rows, keys, num_trajectories, horizon, value_network, value_parameters)

@@ -50,7 +50,7 @@ def named_strategy(name: str, game: Game, player: int = 0) -> Tensor:
         ValueError: an unknown name, a player that the game does not have, or a game that the strategy is not for.
     """
     choose("strategy", name, STRATEGIES)
-    if not 0 <= player < game.num_players:
+    if not isinstance(player, int) or not 0 <= player < game.num_players:
         raise ValueError(f"player is {player}, expected 0 to {game.num_players - 1}")
     if name == "random":
         if game.num_states is None or not game.action_counts:

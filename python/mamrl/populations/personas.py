@@ -76,8 +76,14 @@ def bernoulli_personas(
         sizes: personas in train, validation and test; each is divided evenly among the groups.
         seed: the same seed gives the same population.
         test_ranges: those of the test personas, where they are others.
+
+    Raises:
+        ValueError: a range is not within [0, 1], or there is not one for each group.
     """
     by_split = {"test": ranges if test_ranges is None else test_ranges}
+    for name, given in (("ranges", ranges), ("test_ranges", by_split["test"])):
+        if len(given) != len(group_names):
+            raise ValueError(f"{name} are {len(given)}, expected one for each of the {len(group_names)} group_names")
     _check_ranges([*ranges, *by_split["test"]])
 
     def draw(split: str, group: int, count: int, generator: torch.Generator) -> Tensor:
@@ -107,8 +113,10 @@ def favourite_personas(
         test_range: that of the test personas, where it is another.
 
     Raises:
-        ValueError: a range is not within [0, 1].
+        ValueError: a range is not within [0, 1], or groups are not one an action.
     """
+    if len(group_names) != policy.num_actions:
+        raise ValueError(f"group_names are {len(group_names)}, expected one an action, {policy.num_actions}")
     by_split = {"test": test_range or value_range}
     _check_ranges([value_range, by_split["test"]])
 

@@ -11,6 +11,9 @@ from mamrl.games.differentiable import DifferentiableGame
 from mamrl.shaping.gradients import Rule
 from mamrl.shaping.naive import naive
 
+# that anybody could wait for
+_MOST_STEPS = 10**9
+
 
 def mixed(rules: Sequence[Rule]) -> Rule:
     """The rule by which player i follows ``rules[i]``.
@@ -58,8 +61,9 @@ def learn(
         ValueError: the rule or the parameters do not fit the game; or learning left the finite numbers, at a
             step that the message names.
     """
-    if steps < 0:
-        raise ValueError(f"steps must not be negative, but {steps} was given")
+    if not 0 <= steps <= _MOST_STEPS:
+        raise ValueError(f"steps must be from 0 to {_MOST_STEPS}, but {steps} was given")
+    game.check_params(params)
     x = tuple(param.detach().clone() for param in params)
     if watch is not None:
         watch(0, x)
