@@ -8,6 +8,9 @@
 namespace mamrl {
 
 // Negative if and only if `index` is outside [0, size): the sign bits of many can be gathered by OR, without a branch.
-MAMRL_FN int64_t outside(int64_t index, int64_t size) { return index | (size - 1 - index); }
+// In unsigned numbers, where the difference may wrap.
+MAMRL_FN int64_t outside(int64_t index, int64_t size) {
+  return index | static_cast<int64_t>(static_cast<uint64_t>(size) - 1 - static_cast<uint64_t>(index));
+}
 
 }  // namespace mamrl
