@@ -14,7 +14,7 @@ from mamrl.config import Experiment
 from mamrl.config.setting import build
 from mamrl.training import train
 from mamrl.training.learner import Learner
-from mamrl.training.runs import BEST, EXPERIMENT, LAST, LOG, load_run
+from mamrl.training.runs import BEST, EXPERIMENT, LAST, LOG, load_run, read_experiment
 
 TINY = Experiment(
     agent="tabular",
@@ -34,7 +34,7 @@ AGENTS = {
 }
 
 
-def quiet(experiment: Experiment, **options):
+def quiet(experiment: Experiment | None, **options):
     return train(experiment, progress=False, tensorboard=False, **options)
 
 
@@ -62,6 +62,20 @@ def test_resumed_run_equals_the_unbroken_one_bit_for_bit(agent, tmp_path):
     for name in ("parameters", "own_lr", "value_parameters", "generator"):
         assert torch.equal(whole[name], broken[name]), name
     assert log_without_times(tmp_path / "whole") == log_without_times(tmp_path / "broken")
+
+
+def test_a_training_that_was_made_longer_is_resumed_to_that_length_by_its_folder_alone(tmp_path):
+    quiet(TINY.replace(iterations=1), seed=1, out=tmp_path)
+
+    class Stop(mamrl.training.Callback):
+        def on_iteration(self, training, iteration):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quiet(TINY, seed=1, out=tmp_path, resume=True, callbacks=[Stop()])
+    quiet(None, out=tmp_path, resume=True)
+    assert checkpoint.load(tmp_path / LAST)["iteration"] == TINY.iterations
+    assert read_experiment(tmp_path) == (TINY, 1)
 
 
 def test_interrupt_saves_and_resume_continues(tmp_path, monkeypatch):
