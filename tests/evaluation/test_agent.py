@@ -55,7 +55,8 @@ def test_actions_are_drawn_with_these_probabilities_from_what_is_remembered(name
         actions, state = agent.act(torch.full((50, 100), seen), state, generator)
     assert actions.shape == (50, 100)
     assert float(actions.float().mean()) == pytest.approx(float(agent.probabilities(history)[1]), abs=0.03)
-    assert agent.act(0)[0].shape == ()
+    for one_game in (0, "start"):
+        assert agent.act(one_game)[0].shape == ()
 
 
 @pytest.fixture(scope="module", params=["ipd-exact", "ipd-tabular"])

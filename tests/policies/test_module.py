@@ -43,11 +43,13 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(5, 8)
         self.layer = nn.TransformerEncoderLayer(8, 2, 16, **options)
         self.head = nn.Linear(8, 2)
-        self.causal = causal
+        self.causal, self.batch_first = causal, options.get("batch_first", False)
 
     def forward(self, states):
         mask = nn.Transformer.generate_square_subsequent_mask(len(states)) if self.causal else None
-        return self.head(self.layer(self.embedding(states), src_mask=mask, is_causal=self.causal))
+        seen = self.embedding(states.mT if self.batch_first else states)
+        logits = self.head(self.layer(seen, src_mask=mask, is_causal=self.causal))
+        return logits.transpose(0, 1) if self.batch_first else logits
 
 
 def modules():
@@ -59,6 +61,8 @@ def modules():
         "rnn": Recurrent(nn.RNN),
         "transformer": Transformer(dropout=0.0),
         "transformer without dropout": Transformer(dropout=0.1).eval(),
+        # what torch has a kernel of inference for
+        "transformer, games first": Transformer(dropout=0.1, batch_first=True).eval(),
     }
 
 
@@ -165,6 +169,19 @@ def test_cells_compute_what_torchs_cells_compute(cell):
         torch.testing.assert_close(ours(inputs, start), cell(inputs, start))
 
 
+def test_parameters_that_require_no_gradient_stay_as_they_are():
+    module = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2))
+    module[0].requires_grad_(False)
+    before = module[0].weight.clone()
+    own, run = trained(module)
+    assert own.num_parameters == len(run.parameters) == 8
+    own.load(run.parameters + 1)
+    assert torch.equal(module[0].weight, before)
+    torch.testing.assert_close(module[1].bias, run.parameters[-2:] + 1)
+    with pytest.raises(TypeError, match="no parameters that require a gradient"):
+        ModulePolicy(module.requires_grad_(False), 5, 2)
+
+
 def refused(make):
     with pytest.raises(ValueError) as caught:
         ModulePolicy(make(), 5, 2)
@@ -188,6 +205,7 @@ def test_what_is_no_function_of_parameters_and_states_is_refused():
 def test_what_sees_the_future_or_says_something_else_of_its_memory_is_refused():
     assert "causal mask" in refused(lambda: Transformer(causal=False, dropout=0.0))
     assert "bidirectional" in refused(lambda: Recurrent(bidirectional=True))
+    assert "no batch_first" in refused(lambda: Recurrent(batch_first=True))
     with pytest.raises(ValueError, match="depend on the states so far alone"):
         ModulePolicy(Transformer(dropout=0.0), 5, 2, memoryless=True)
 

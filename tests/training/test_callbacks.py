@@ -64,6 +64,14 @@ def test_what_a_callback_raises_ends_the_training_and_every_callback_is_closed()
     assert recorder.events[-1] == ("end", 2)
 
 
+def test_what_is_no_experiment_or_callback_is_named():
+    with pytest.raises(TypeError, match=r"experiment is 'ipd', expected an Experiment, such as mamrl\.preset"):
+        train("ipd")
+    for callbacks in (Callback(), [Callback], [print]):
+        with pytest.raises(TypeError, match="expected a list of"):
+            train(TINY, callbacks=callbacks)
+
+
 def test_only_what_a_training_has_is_logged(tmp_path):
     names = []
 

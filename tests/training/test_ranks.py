@@ -76,21 +76,24 @@ def error_of(root: Path, name: str, count: int, rank: int) -> str:
 
 
 def assert_same_run(first: Path, second: Path) -> None:
+    left, right = (checkpoint.load(folder / "test.pt") for folder in (first, second))
+    # batched solves of the exact chain round by the size of the batch, which ranks change where there are many personas
+    rounding = {"rel": 0, "abs": 0 if left["actions"].numel() else 1e-6}
+    torch.testing.assert_close(left["rewards"], right["rewards"], rtol=0, atol=rounding["abs"])
+    assert torch.equal(left["actions"], right["actions"])
     for file in (LAST, BEST):
         left, right = checkpoint.load(first / file), checkpoint.load(second / file)
-        for name in ("parameters", "own_lr", "validation_auc"):
-            assert torch.equal(torch.as_tensor(left[name]), torch.as_tensor(right[name])), (file, name)
-    left, right = (checkpoint.load(folder / "test.pt") for folder in (first, second))
-    # batched solves of the exact chain round by the size of the batch, which ranks change
-    exact = not left["actions"].numel()
-    torch.testing.assert_close(left["rewards"], right["rewards"], rtol=0, atol=1e-6 if exact else 0)
-    assert torch.equal(left["actions"], right["actions"])
+        for name in ("parameters", "own_lr"):
+            assert torch.equal(left[name], right[name]), (file, name)
+        assert left["validation_auc"] == pytest.approx(right["validation_auc"], **rounding)
     left, right = checkpoint.load(first / LAST), checkpoint.load(second / LAST)
     assert torch.equal(left["generator"], right["generator"])
     assert torch.equal(left["value_parameters"], right["value_parameters"])
     logs = [[json.loads(line) for line in (folder / LOG).read_text().splitlines()] for folder in (first, second)]
     for line in [*logs[0], *logs[1]]:
         del line["seconds"]
+    aucs = [[line.pop("validation_auc", 0.0) for line in log] for log in logs]
+    assert aucs[0] == pytest.approx(aucs[1], **rounding)
     assert logs[0] == logs[1]
 
 

@@ -15,7 +15,7 @@ from mamrl.config import Experiment
 from mamrl.config.setting import build
 from mamrl.training import train
 from mamrl.training.learner import Learner
-from mamrl.training.runs import BEST, EXPERIMENT, LAST, LOG, load_run
+from mamrl.training.runs import BEST, EXPERIMENT, LAST, LOG, load_run, read_experiment
 
 TINY = Experiment(
     agent="tabular",
@@ -35,7 +35,7 @@ AGENTS = {
 }
 
 
-def quiet(experiment: Experiment, **options):
+def quiet(experiment: Experiment | None, **options):
     return train(experiment, progress=False, tensorboard=False, **options)
 
 
@@ -80,6 +80,20 @@ def test_what_is_kept_is_the_average_of_the_iterates():
     assert not torch.equal(parameters, plain.parameters)
     assert own_lr.shape == plain.own_lr.shape
     assert torch.equal(plain.agent()[0], plain.parameters)
+
+
+def test_a_training_that_was_made_longer_is_resumed_to_that_length_by_its_folder_alone(tmp_path):
+    quiet(TINY.replace(iterations=1), seed=1, out=tmp_path)
+
+    class Stop(mamrl.training.Callback):
+        def on_iteration(self, training, iteration):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quiet(TINY, seed=1, out=tmp_path, resume=True, callbacks=[Stop()])
+    quiet(None, out=tmp_path, resume=True)
+    assert checkpoint.load(tmp_path / LAST)["iteration"] == TINY.iterations
+    assert read_experiment(tmp_path) == (TINY, 1)
 
 
 def test_interrupt_saves_and_resume_continues(tmp_path, monkeypatch):

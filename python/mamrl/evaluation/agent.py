@@ -53,7 +53,8 @@ class Agent:
         """Draws an action for each game that is played, from what the agent sees now and what it remembers.
 
         Args:
-            observations: states of the game as the player sees them, int64 of any shape; one integer for one game.
+            observations: states of the game as the player sees them, int64 of any shape, or their names; one of either
+                for one game.
             state: what the last call returned; None as games begin.
             generator: draws; torch's own if None.
 
@@ -135,12 +136,10 @@ class Agent:
         return torch.softmax(logits[0], dim=-1), memory
 
     def _states(self, name: str, given: Any) -> Tensor:
-        if isinstance(given, Sequence) and given and all(isinstance(item, str) for item in given):
-            names = self.game.state_names()
-            unknown = [item for item in given if item not in names]
-            if unknown:
-                raise ValueError(f"{name} holds {unknown[0]!r}, expected names among {', '.join(names)}")
-            given = [names.index(item) for item in given]
+        if isinstance(given, str):
+            given = self._named(name, [given])[0]
+        elif isinstance(given, Sequence) and given and all(isinstance(item, str) for item in given):
+            given = self._named(name, given)
         states = torch.as_tensor(given)
         if states.numel() and (states.is_floating_point() or states.is_complex() or states.dtype == torch.bool):
             raise TypeError(f"{name} is {states.dtype}, expected integers")
@@ -150,6 +149,13 @@ class Agent:
         if bool(outside.any()):
             raise ValueError(f"{name} holds {int(states[outside][0])}, expected at least 0 and below {num_states}")
         return states.to(self.parameters.device, torch.int64)
+
+    def _named(self, name: str, given: Sequence[str]) -> list[int]:
+        names = self.game.state_names()
+        unknown = [item for item in given if item not in names]
+        if unknown:
+            raise ValueError(f"{name} holds {unknown[0]!r}, expected names among {', '.join(names)}")
+        return [names.index(item) for item in given]
 
 
 class _Table(nn.Module):

@@ -36,7 +36,7 @@ class ModulePolicy:
 
     Args:
         module: its parameters give the layout and the initial values; what is learned goes back into it by
-            :meth:`load`.
+            :meth:`load`. Those that require no gradient stay as they are.
         num_states: S of the game.
         num_actions: A of the player.
         memoryless: the logits of a time depend on the state of that time only; rollouts then skip the past.
@@ -45,7 +45,7 @@ class ModulePolicy:
         stateful: whether the module returns a state.
 
     Raises:
-        TypeError: the module has no parameters, or returns something else than logits, or logits and a state.
+        TypeError: the module has no parameters to learn, or returns something else than logits, or logits and a state.
         ValueError: it draws random numbers (dropout) or looks at its batch (batch normalisation), its logits have
             another shape, or what it gives for a time depends on how much of the sequence it is given.
     """
@@ -53,14 +53,14 @@ class ModulePolicy:
     kind = MODULE
 
     def __init__(self, module: nn.Module, num_states: int, num_actions: int, memoryless: bool = False) -> None:
-        named = dict(module.named_parameters())
-        if not named:
-            raise TypeError("the module has no parameters, expected at least one to learn")
         check_functional(module)
         self.module, self.num_states, self.num_actions = module, num_states, num_actions
         self.memoryless = memoryless
-        self._names = list(named)
-        self._shapes = [tuple(named[name].shape) for name in named]
+        learned = self._learned()
+        if not learned:
+            raise TypeError("the module has no parameters that require a gradient, expected at least one to learn")
+        self._names = list(learned)
+        self._shapes = [tuple(parameter.shape) for parameter in learned.values()]
         self._batched = with_recurrences(module)
         self.stateful = False
         self._try()
@@ -72,7 +72,7 @@ class ModulePolicy:
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """The module's own values; ``generator`` draws nothing, since only the module knows how to start."""
-        return torch.cat([p.detach().flatten() for p in self.module.parameters()]).to(torch.float32)
+        return torch.cat([p.detach().flatten() for p in self._learned().values()]).to(torch.float32)
 
     def load(self, parameters: Tensor) -> nn.Module:
         """Writes parameters (P,), such as a trained run's, into the module that the policy was made of.
@@ -86,8 +86,9 @@ class ModulePolicy:
         if parameters.shape != (self.num_parameters,):
             raise ValueError(f"parameters have shape {tuple(parameters.shape)}, expected ({self.num_parameters},)")
         with torch.no_grad():
-            for own, new in zip(self.module.parameters(), self._split(parameters.unsqueeze(0)).values(), strict=True):
-                own.copy_(new[0])
+            learned = self._learned()
+            for name, new in self._split(parameters.unsqueeze(0)).items():
+                learned[name].copy_(new[0])
         return self.module
 
     def logits(self, parameters: Tensor, states: Tensor) -> Tensor:
@@ -115,6 +116,9 @@ class ModulePolicy:
         """See :meth:`mamrl.policies.base.Policy.entropies`."""
         logs = torch.log_softmax(self.logits(parameters, states), dim=-1)
         return -(logs.exp() * logs).sum(-1)
+
+    def _learned(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
 
     def _split(self, parameters: Tensor) -> dict[str, Tensor]:
         """(M, P) -> the module's parameters by name, each with a leading M."""
@@ -163,10 +167,11 @@ class ModulePolicy:
             logits, memory = self.step(parameters, seen, memory)
             stepwise.append(logits)
         if not torch.allclose(torch.stack(stepwise), whole, rtol=1e-3, atol=1e-4, equal_nan=True):
-            told = "its state carries" if self.stateful else "the state alone" if self.memoryless else "the past"
+            told = "what its state carries" if self.stateful else "this state alone" if self.memoryless else "the past"
             raise ValueError(
-                f"the module gives other logits for a time when later times are there or when it has {told}, expected "
-                "them to depend on the states so far alone: a causal mask, and what it says of its memory"
+                f"the module gives other logits for a time within the sequence than from {told}, expected them to "
+                "depend on the states so far alone: a causal mask, times before games (no batch_first), and what it "
+                "says of its memory"
             )
 
 
@@ -194,6 +199,11 @@ def _logits_and_state(given: Any) -> tuple[Tensor, Any]:
 
 @contextmanager
 def _twice_differentiable() -> Iterator[None]:
-    """Attention by plain matrix products: the fused kernels have no second derivative."""
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
+    """Attention by plain matrix products: fused kernels lack the second derivative, those of inference the first."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

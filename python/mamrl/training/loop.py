@@ -64,6 +64,7 @@ def train(
         The best on the validation personas; in ``out`` it is ``best.pt``.
 
     Raises:
+        TypeError: no experiment or setting, or a callback that is none.
         FileExistsError: ``out`` holds a run and ``resume`` is False.
         BlockingIOError: another process is training in ``out``.
         ValueError: ``resume`` with another experiment or seed than the run's (the sentence says which field differs), a
@@ -73,6 +74,7 @@ def train(
             SIGTERM becomes.
         RankError: another rank ended, and with it this one; likewise.
     """
+    _check_kinds(experiment, callbacks)
     if resume and out is None:
         raise ValueError("resume needs a run folder")
     if experiment is None:
@@ -104,6 +106,15 @@ def train(
             trainer.restore(state)
         trainer.run(progress and ranks.first)
     return trainer.best_run() if folder is None else load_run(folder, setting=setting)
+
+
+def _check_kinds(experiment: Any, callbacks: Any) -> None:
+    if not isinstance(experiment, Experiment | Setting | None):
+        raise TypeError(
+            f"experiment is {experiment!r}, expected an Experiment, such as mamrl.preset(NAME), or a Setting"
+        )
+    if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
+        raise TypeError(f"callbacks are {callbacks!r}, expected a list of instances of mamrl.training.Callback")
 
 
 def _check_ranks(ranks: Ranks, experiment: Experiment, seed: int) -> None:

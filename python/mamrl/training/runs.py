@@ -170,7 +170,9 @@ def open_folder(path: Path, setting: Setting, seed: int) -> None:
         raise ValueError(f"{path} was trained with {', '.join(differing)}; resume it with its own experiment and seed")
     check_parts(path, setting)
     record = json.loads((path / EXPERIMENT).read_text())
-    _write_record(path, {**record, "sessions": [*record.get("sessions", []), provenance()]})
+    # with its length: what resumes or repeats the run later goes as far as this session means to
+    record |= {"experiment": experiment.to_dict(), "sessions": [*record.get("sessions", []), provenance()]}
+    _write_record(path, record)
 
 
 def check_parts(path: Path, setting: Setting) -> None:
