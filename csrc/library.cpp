@@ -66,6 +66,23 @@ STABLE_TORCH_LIBRARY(mamrl, m) {
       "Tensor head_weight, Tensor saved, Tensor adjoints, float gradient_carry) "
       "-> (Tensor grad_grad_outputs, Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_head_weight)");
 
+  // ---- the GRU with its output layer, per-chain weights; recurrent_bias (M, N) ----
+  m.def(
+      "gru(Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, Tensor recurrent_bias, Tensor head_weight, "
+      "Tensor head_bias, float gradient_carry) -> (Tensor outputs, Tensor saved)");
+  m.def(
+      "gru_backward(Tensor grad_outputs, Tensor gate_inputs, Tensor? states, Tensor recurrent_weight, "
+      "Tensor recurrent_bias, Tensor head_weight, Tensor saved, float gradient_carry) "
+      "-> (Tensor grad_gate_inputs, Tensor grad_recurrent_weight, Tensor grad_recurrent_bias, "
+      "Tensor grad_head_weight, Tensor grad_head_bias, Tensor adjoints)");
+  m.def(
+      "gru_double_backward(Tensor dir_gate_inputs, Tensor dir_recurrent_weight, Tensor dir_recurrent_bias, "
+      "Tensor dir_head_weight, Tensor dir_head_bias, Tensor grad_outputs, Tensor gate_inputs, Tensor? states, "
+      "Tensor recurrent_weight, Tensor recurrent_bias, Tensor head_weight, Tensor saved, Tensor adjoints, "
+      "float gradient_carry) "
+      "-> (Tensor grad_grad_outputs, Tensor grad_gate_inputs, Tensor grad_recurrent_weight, "
+      "Tensor grad_recurrent_bias, Tensor grad_head_weight)");
+
   // ---- rollouts of matrix games, actions sampled by a counter-based generator ----
   m.def(
       "matrix_game_rollout(Tensor payoffs, Tensor[] networks, int[] kinds, Tensor keys, int num_trajectories, "

@@ -45,6 +45,8 @@ def check_networks() -> None:
         slopes(ops.lstm, table, states, recurrent, head, bias),
         slopes(reference.lstm, table, states, recurrent, head, bias),
     )
+    weights = 0.5 * torch.randn(M, 3 * N, N), torch.randn(M, N), head, bias
+    close(ops.gru(table[..., N:], states, *weights), reference.gru(table[..., N:], states, *weights))
     logits, index = torch.randn(M, 10), torch.randint(10, (T, M, K))
     close(ops.table_lookup(logits, index), reference.table_lookup(logits, index))
     network = iterated_2x2_network()

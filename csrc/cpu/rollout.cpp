@@ -4,7 +4,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/device.h"
-#include "cpu/lstm_parts.h"
+#include "cpu/recurrent_parts.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
 

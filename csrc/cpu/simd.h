@@ -5,22 +5,28 @@
 #include "common/columns.h"
 #include "common/rollout_kernels.h"
 #include "cpu/coin_game_kernels.h"
-#include "cpu/lstm_parts.h"
 #include "cpu/matrix_game_kernels.h"
 #include "cpu/pair_kernels.h"
+#include "cpu/recurrent_parts.h"
 
 namespace mamrl {
+
+// A recurrent network's.
+template <class T>
+struct RecurrentPasses {
+  int64_t (*forward_scratch)(const RecurrentShape&);
+  void (*forward)(const RecurrentForward<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*backward_scratch)(const RecurrentShape&);
+  void (*backward)(const RecurrentBackwardParts<T>&, int64_t first, int64_t last, char* memory);
+  int64_t (*double_backward_scratch)(const RecurrentShape&);
+  void (*double_backward)(const RecurrentDoubleBackwardParts<T>&, int64_t first, int64_t last, char* memory);
+};
 
 // One instruction set's kernels. Those of the networks and the rollout run the tasks [first, last) in memory of
 // *_scratch bytes; those of the small ops the columns [begin, end).
 template <class T>
 struct SimdKernels {
-  int64_t (*lstm_forward_scratch)(const LstmShape&);
-  void (*lstm_forward)(const LstmForward<T>&, int64_t first, int64_t last, char* memory);
-  int64_t (*lstm_backward_scratch)(const LstmShape&);
-  void (*lstm_backward)(const LstmBackwardParts<T>&, int64_t first, int64_t last, char* memory);
-  int64_t (*lstm_double_backward_scratch)(const LstmShape&);
-  void (*lstm_double_backward)(const LstmDoubleBackwardParts<T>&, int64_t first, int64_t last, char* memory);
+  RecurrentPasses<T> lstm, gru;
   int64_t (*rollout_scratch)(const Rollout<T>&);
   void (*rollout)(const Rollout<T>&, int64_t first, int64_t last, char* memory);
   int64_t (*pair_network_scratch)(const PairNetwork<T>&);

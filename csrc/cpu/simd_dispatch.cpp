@@ -9,78 +9,88 @@
 #include "common/check.h"
 #include "cpu/simd.h"
 
-#define MAMRL_DECLARE_LEVEL(level)                                                       \
-  namespace mamrl::level {                                                               \
-  template <class T>                                                                     \
-  int64_t lstm_forward_scratch(const LstmShape&);                                        \
-  template <class T>                                                                     \
-  void lstm_forward(const LstmForward<T>&, int64_t, int64_t, char*);                     \
-  template <class T>                                                                     \
-  int64_t lstm_backward_scratch(const LstmShape&);                                       \
-  template <class T>                                                                     \
-  void lstm_backward(const LstmBackwardParts<T>&, int64_t, int64_t, char*);              \
-  template <class T>                                                                     \
-  int64_t lstm_double_backward_scratch(const LstmShape&);                                \
-  template <class T>                                                                     \
-  void lstm_double_backward(const LstmDoubleBackwardParts<T>&, int64_t, int64_t, char*); \
-  template <class T>                                                                     \
-  int64_t rollout_scratch(const Rollout<T>&);                                            \
-  template <class T>                                                                     \
-  void rollout(const Rollout<T>&, int64_t, int64_t, char*);                              \
-  template <class T>                                                                     \
-  int64_t pair_network_scratch(const PairNetwork<T>&);                                   \
-  template <class T>                                                                     \
-  void pair_network(const PairNetwork<T>&, int64_t, int64_t, char*);                     \
-  template <class T>                                                                     \
-  void gae(const GaeColumns<T>&, int64_t, int64_t);                                      \
-  template <class T>                                                                     \
-  void gae_backward(const GaeBackwardColumns<T>&, int64_t, int64_t);                     \
-  template <class T>                                                                     \
-  void returns(const ReturnsColumns<T>&, int64_t, int64_t);                              \
-  template <class T>                                                                     \
-  void returns_backward(const ReturnsBackwardColumns<T>&, int64_t, int64_t);             \
-  template <class T>                                                                     \
-  void dice_pair_weights(const DiceWeightsColumns<T>&, int64_t, int64_t);                \
-  template <class T>                                                                     \
-  void dice_gradient(const DiceGradientColumns<T>&, int64_t, int64_t);                   \
-  template <class T>                                                                     \
-  void dice_product(const DiceProductColumns<T>&, int64_t, int64_t);                     \
-  template <class T>                                                                     \
-  void baseline_sums(const BaselineChain<T>&, double*, double*, double*);                \
-  template <class T>                                                                     \
-  void baseline_predict(const BaselineChain<T>&, const double*, double*);                \
-  template <class T, class Index>                                                        \
-  bool game_steps(const GameColumns<T, Index>&, int64_t, int64_t);                       \
-  template <class T, class Index>                                                        \
-  bool tabular_actions(const TabularColumns<T, Index>&, int64_t, int64_t);               \
-  template <class Index>                                                                 \
-  bool coin_game_steps(const CoinColumns<Index>&, int64_t, int64_t);                     \
-  template <class T>                                                                     \
-  constexpr SimdKernels<T> kernels = {lstm_forward_scratch<T>,                           \
-                                      lstm_forward<T>,                                   \
-                                      lstm_backward_scratch<T>,                          \
-                                      lstm_backward<T>,                                  \
-                                      lstm_double_backward_scratch<T>,                   \
-                                      lstm_double_backward<T>,                           \
-                                      rollout_scratch<T>,                                \
-                                      rollout<T>,                                        \
-                                      pair_network_scratch<T>,                           \
-                                      pair_network<T>,                                   \
-                                      gae<T>,                                            \
-                                      gae_backward<T>,                                   \
-                                      returns<T>,                                        \
-                                      returns_backward<T>,                               \
-                                      dice_pair_weights<T>,                              \
-                                      dice_gradient<T>,                                  \
-                                      dice_product<T>,                                   \
-                                      baseline_sums<T>,                                  \
-                                      baseline_predict<T>,                               \
-                                      game_steps<T, uint8_t>,                            \
-                                      game_steps<T, int64_t>,                            \
-                                      tabular_actions<T, uint8_t>,                       \
-                                      tabular_actions<T, int64_t>,                       \
-                                      coin_game_steps<uint8_t>,                          \
-                                      coin_game_steps<int64_t>};                         \
+#define MAMRL_DECLARE_LEVEL(level)                                                                                  \
+  namespace mamrl::level {                                                                                          \
+  template <class T>                                                                                                \
+  int64_t lstm_forward_scratch(const RecurrentShape&);                                                              \
+  template <class T>                                                                                                \
+  void lstm_forward(const RecurrentForward<T>&, int64_t, int64_t, char*);                                           \
+  template <class T>                                                                                                \
+  int64_t lstm_backward_scratch(const RecurrentShape&);                                                             \
+  template <class T>                                                                                                \
+  void lstm_backward(const RecurrentBackwardParts<T>&, int64_t, int64_t, char*);                                    \
+  template <class T>                                                                                                \
+  int64_t lstm_double_backward_scratch(const RecurrentShape&);                                                      \
+  template <class T>                                                                                                \
+  void lstm_double_backward(const RecurrentDoubleBackwardParts<T>&, int64_t, int64_t, char*);                       \
+  template <class T>                                                                                                \
+  int64_t gru_forward_scratch(const RecurrentShape&);                                                               \
+  template <class T>                                                                                                \
+  void gru_forward(const RecurrentForward<T>&, int64_t, int64_t, char*);                                            \
+  template <class T>                                                                                                \
+  int64_t gru_backward_scratch(const RecurrentShape&);                                                              \
+  template <class T>                                                                                                \
+  void gru_backward(const RecurrentBackwardParts<T>&, int64_t, int64_t, char*);                                     \
+  template <class T>                                                                                                \
+  int64_t gru_double_backward_scratch(const RecurrentShape&);                                                       \
+  template <class T>                                                                                                \
+  void gru_double_backward(const RecurrentDoubleBackwardParts<T>&, int64_t, int64_t, char*);                        \
+  template <class T>                                                                                                \
+  int64_t rollout_scratch(const Rollout<T>&);                                                                       \
+  template <class T>                                                                                                \
+  void rollout(const Rollout<T>&, int64_t, int64_t, char*);                                                         \
+  template <class T>                                                                                                \
+  int64_t pair_network_scratch(const PairNetwork<T>&);                                                              \
+  template <class T>                                                                                                \
+  void pair_network(const PairNetwork<T>&, int64_t, int64_t, char*);                                                \
+  template <class T>                                                                                                \
+  void gae(const GaeColumns<T>&, int64_t, int64_t);                                                                 \
+  template <class T>                                                                                                \
+  void gae_backward(const GaeBackwardColumns<T>&, int64_t, int64_t);                                                \
+  template <class T>                                                                                                \
+  void returns(const ReturnsColumns<T>&, int64_t, int64_t);                                                         \
+  template <class T>                                                                                                \
+  void returns_backward(const ReturnsBackwardColumns<T>&, int64_t, int64_t);                                        \
+  template <class T>                                                                                                \
+  void dice_pair_weights(const DiceWeightsColumns<T>&, int64_t, int64_t);                                           \
+  template <class T>                                                                                                \
+  void dice_gradient(const DiceGradientColumns<T>&, int64_t, int64_t);                                              \
+  template <class T>                                                                                                \
+  void dice_product(const DiceProductColumns<T>&, int64_t, int64_t);                                                \
+  template <class T>                                                                                                \
+  void baseline_sums(const BaselineChain<T>&, double*, double*, double*);                                           \
+  template <class T>                                                                                                \
+  void baseline_predict(const BaselineChain<T>&, const double*, double*);                                           \
+  template <class T, class Index>                                                                                   \
+  bool game_steps(const GameColumns<T, Index>&, int64_t, int64_t);                                                  \
+  template <class T, class Index>                                                                                   \
+  bool tabular_actions(const TabularColumns<T, Index>&, int64_t, int64_t);                                          \
+  template <class Index>                                                                                            \
+  bool coin_game_steps(const CoinColumns<Index>&, int64_t, int64_t);                                                \
+  template <class T>                                                                                                \
+  constexpr SimdKernels<T> kernels = {{lstm_forward_scratch<T>, lstm_forward<T>, lstm_backward_scratch<T>,          \
+                                       lstm_backward<T>, lstm_double_backward_scratch<T>, lstm_double_backward<T>}, \
+                                      {gru_forward_scratch<T>, gru_forward<T>, gru_backward_scratch<T>,             \
+                                       gru_backward<T>, gru_double_backward_scratch<T>, gru_double_backward<T>},    \
+                                      rollout_scratch<T>,                                                           \
+                                      rollout<T>,                                                                   \
+                                      pair_network_scratch<T>,                                                      \
+                                      pair_network<T>,                                                              \
+                                      gae<T>,                                                                       \
+                                      gae_backward<T>,                                                              \
+                                      returns<T>,                                                                   \
+                                      returns_backward<T>,                                                          \
+                                      dice_pair_weights<T>,                                                         \
+                                      dice_gradient<T>,                                                             \
+                                      dice_product<T>,                                                              \
+                                      baseline_sums<T>,                                                             \
+                                      baseline_predict<T>,                                                          \
+                                      game_steps<T, uint8_t>,                                                       \
+                                      game_steps<T, int64_t>,                                                       \
+                                      tabular_actions<T, uint8_t>,                                                  \
+                                      tabular_actions<T, int64_t>,                                                  \
+                                      coin_game_steps<uint8_t>,                                                     \
+                                      coin_game_steps<int64_t>};                                                    \
   }
 
 MAMRL_DECLARE_LEVEL(baseline)

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cpu/lstm_parts.h"
+#include "cpu/recurrent_parts.h"
 
 namespace mamrl {
 

@@ -58,8 +58,8 @@ def lstm_case(
     )
 
 
-def derivatives(case: Case, function) -> tuple[Tensor, ...]:
-    """Value, all first derivatives, and all second derivatives along random directions."""
+def derivatives(case, function) -> tuple[Tensor, ...]:
+    """Value, all first derivatives, and all second derivatives along random directions; a case here or of gru_cases."""
     leaves = case.requires_grad()
     outputs = function(*leaves)
     generator = torch.Generator().manual_seed(5)
@@ -69,7 +69,8 @@ def derivatives(case: Case, function) -> tuple[Tensor, ...]:
 
     grad_outputs = direction(outputs).requires_grad_()
     first = torch.autograd.grad(outputs, leaves.weights(), grad_outputs, create_graph=True)
-    wanted = (grad_outputs, leaves.gate_inputs, leaves.recurrent_weight, leaves.head_weight)
+    # the second derivative does not depend on the head's bias, which is the last
+    wanted = (grad_outputs, *leaves.weights()[:-1])
     second = torch.autograd.grad(first, wanted, [direction(grad) for grad in first])
     return tuple(x.detach() for x in (outputs, *first, *second))
 

@@ -32,8 +32,8 @@ int64_t lstm_backward_scratch(const LstmShape& shape) {
 }
 
 template <class T>
-static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s, const Partial<T>& partial,
-                           int64_t chain, int64_t first, int64_t count) {
+static void backward_block(const RecurrentBackwardParts<T>& op, BackwardScratch<T>& s,
+                           const Partial<T, kLstmGates>& partial, int64_t chain, int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, saved_row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
@@ -88,8 +88,8 @@ static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s
       }
     }
     add_bias_gradient(partial.bias, grads, count, outputs);
-    scatter_gate_gradient(op.grad_dense(), partial.table, op.weights.states, shape, index, gate_adjoints,
-                          s.rows.adjoint_stride, count);
+    scatter_gate_gradient<kLstmGates>(op.grad_dense(), partial.table, op.weights.states, shape, index, gate_adjoints,
+                                      s.rows.adjoint_stride, 3 * padded, count);
     if (s.rows.full() || t == 0) {
       add_product(partial.recurrent, padded, s.rows.adjoints, 1, s.rows.adjoint_stride, s.rows.hidden, padded,
                   4 * padded, s.rows.filled, padded);
@@ -99,17 +99,17 @@ static void backward_block(const LstmBackwardParts<T>& op, BackwardScratch<T>& s
 }
 
 template <class T>
-void lstm_backward(const LstmBackwardParts<T>& op, int64_t first_task, int64_t last_task, char* memory) {
+void lstm_backward(const RecurrentBackwardParts<T>& op, int64_t first_task, int64_t last_task, char* memory) {
   Arena arena{memory};
   const LstmShape& shape = op.shape;
   BackwardScratch<T> scratch(arena, shape);
   int64_t packed_chain = -1;
   for (int64_t task = first_task; task < last_task; ++task) {
-    const Partial<T> partial(op.partials + task * partial_size(shape), shape);
+    const Partial<T, kLstmGates> partial(op.partials + task * partial_size(shape, kLstmGates), shape);
     for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
       if (chain != packed_chain) {
-        pad_recurrent(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units, shape.units,
-                      op.carry);
+        pad_recurrent<kLstmGates>(scratch.recurrent, op.weights.recurrent + chain * 4 * shape.units * shape.units,
+                                  shape.units, op.carry);
         pad_rows(scratch.head, op.weights.head + chain * shape.outputs * shape.units, shape.outputs, shape.units);
         packed_chain = chain;
       }
@@ -120,7 +120,7 @@ void lstm_backward(const LstmBackwardParts<T>& op, int64_t first_task, int64_t l
 
 template int64_t lstm_backward_scratch<float>(const LstmShape&);
 template int64_t lstm_backward_scratch<double>(const LstmShape&);
-template void lstm_backward<float>(const LstmBackwardParts<float>&, int64_t, int64_t, char*);
-template void lstm_backward<double>(const LstmBackwardParts<double>&, int64_t, int64_t, char*);
+template void lstm_backward<float>(const RecurrentBackwardParts<float>&, int64_t, int64_t, char*);
+template void lstm_backward<double>(const RecurrentBackwardParts<double>&, int64_t, int64_t, char*);
 
 }  // namespace mamrl::MAMRL_SIMD

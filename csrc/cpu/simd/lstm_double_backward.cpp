@@ -9,7 +9,7 @@ template <class T>
 struct DoubleBackwardScratch {
   int64_t padded;
   // tangent pass
-  GateRows<T> rows;
+  GateRows<T, kLstmGates> rows;
   T* panels;      // (P / lanes, 2N, 4, lanes): of the direction, then of the weights times carry
   T* heads;       // (A, 2, P): of the direction, then of the weights
   T* operand[2];  // (block, 2, P): h and its tangent, before and after the step
@@ -38,14 +38,14 @@ struct DoubleBackwardScratch {
         zeros(arena.take<T>(5 * padded)),
         gathered(arena, 8 * padded, 2 * padded) {}
 
-  __attribute__((always_inline)) void set_chain(const LstmDoubleBackwardParts<T>& op, int64_t chain) {
+  __attribute__((always_inline)) void set_chain(const RecurrentDoubleBackwardParts<T>& op, int64_t chain) {
     const LstmShape& s = op.shape;
     const int64_t weights = chain * 4 * s.units * s.units, head = chain * s.outputs * s.units;
     rows.set_chain(s, op.direction, chain);
-    pack_recurrent(panels, op.direction.recurrent + weights, s.units, 2 * s.units, 0);
-    pack_recurrent(panels, op.weights.recurrent + weights, s.units, 2 * s.units, s.units, op.carry);
-    pad_recurrent(recurrent, op.weights.recurrent + weights, s.units, op.carry);
-    pad_recurrent(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units, op.carry);
+    pack_recurrent<kLstmGates>(panels, op.direction.recurrent + weights, s.units, 2 * s.units, 0);
+    pack_recurrent<kLstmGates>(panels, op.weights.recurrent + weights, s.units, 2 * s.units, s.units, op.carry);
+    pad_recurrent<kLstmGates>(recurrent, op.weights.recurrent + weights, s.units, op.carry);
+    pad_recurrent<kLstmGates>(recurrent + 4 * padded * padded, op.direction.recurrent + weights, s.units, op.carry);
     for (int64_t a = 0; a < s.outputs; ++a) {
       pad_rows(heads + 2 * a * padded, op.direction.head + head + a * s.units, 1, s.units);
       pad_rows(heads + (2 * a + 1) * padded, op.weights.head + head + a * s.units, 1, s.units);
@@ -96,7 +96,7 @@ MAMRL_TILE void tangent_tile(DoubleBackwardScratch<T>& s, int64_t units, T carry
 }
 
 template <class T>
-static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, int64_t chain,
+static void tangent_pass(const RecurrentDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, int64_t chain,
                          int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, step = shape.chains * shape.trajectories, row = 5 * padded;
@@ -132,8 +132,8 @@ static void tangent_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
 }
 
 template <class T>
-static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s, const Partial<T>& partial,
-                         int64_t chain, int64_t first, int64_t count) {
+static void reverse_pass(const RecurrentDoubleBackwardParts<T>& op, DoubleBackwardScratch<T>& s,
+                         const Partial<T, kLstmGates>& partial, int64_t chain, int64_t first, int64_t count) {
   const LstmShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
@@ -198,8 +198,8 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
         }
       }
     }
-    scatter_gate_gradient(op.grad_dense(), partial.table, op.weights.states, shape, index, second_adjoints,
-                          adjoint_stride, count);
+    scatter_gate_gradient<kLstmGates>(op.grad_dense(), partial.table, op.weights.states, shape, index, second_adjoints,
+                                      adjoint_stride, 3 * padded, count);
     if (s.gathered.full() || t == 0) {
       for (int64_t half = 0; half < 2; ++half) {
         add_product(partial.recurrent, padded, s.gathered.adjoints + half * 4 * padded, 1, adjoint_stride,
@@ -211,13 +211,14 @@ static void reverse_pass(const LstmDoubleBackwardParts<T>& op, DoubleBackwardScr
 }
 
 template <class T>
-void lstm_double_backward(const LstmDoubleBackwardParts<T>& op, int64_t first_task, int64_t last_task, char* memory) {
+void lstm_double_backward(const RecurrentDoubleBackwardParts<T>& op, int64_t first_task, int64_t last_task,
+                          char* memory) {
   Arena arena{memory};
   const LstmShape& shape = op.shape;
   DoubleBackwardScratch<T> scratch(arena, shape);
   int64_t packed_chain = -1;
   for (int64_t task = first_task; task < last_task; ++task) {
-    const Partial<T> partial(op.partials + task * partial_size(shape), shape);
+    const Partial<T, kLstmGates> partial(op.partials + task * partial_size(shape, kLstmGates), shape);
     for_each_block(shape, task, [&](int64_t chain, int64_t first, int64_t count) __attribute__((always_inline)) {
       if (chain != packed_chain) {
         scratch.set_chain(op, chain);
@@ -231,7 +232,7 @@ void lstm_double_backward(const LstmDoubleBackwardParts<T>& op, int64_t first_ta
 
 template int64_t lstm_double_backward_scratch<float>(const LstmShape&);
 template int64_t lstm_double_backward_scratch<double>(const LstmShape&);
-template void lstm_double_backward<float>(const LstmDoubleBackwardParts<float>&, int64_t, int64_t, char*);
-template void lstm_double_backward<double>(const LstmDoubleBackwardParts<double>&, int64_t, int64_t, char*);
+template void lstm_double_backward<float>(const RecurrentDoubleBackwardParts<float>&, int64_t, int64_t, char*);
+template void lstm_double_backward<double>(const RecurrentDoubleBackwardParts<double>&, int64_t, int64_t, char*);
 
 }  // namespace mamrl::MAMRL_SIMD

@@ -1,54 +1,11 @@
-// What the LSTM kernels and the rollout share: packed weights, gate inputs, one step forward of a block of
-// trajectories.
+// What the LSTM kernels and the rollout share: one step forward of a block of trajectories.
 #pragma once
 
 #include "common/lstm_cell.h"
-#include "cpu/lstm_parts.h"
-#include "cpu/simd/math.h"
-#include "cpu/simd/multiply.h"
+#include "common/lstm_kernels.h"
+#include "cpu/simd/recurrent_step.h"
 
 namespace mamrl::MAMRL_SIMD {
-
-// rows (4, N) -> (4, P), padded with zeros
-template <class T>
-static void pad_gates(T* to, const T* from, int64_t count, int64_t units, int64_t from_stride) {
-  const int64_t padded = padded_units(units);
-  for (int64_t row = 0; row < count; ++row) {
-    for (int64_t gate = 0; gate < 4; ++gate) {
-      T* target = to + (row * 4 + gate) * padded;
-      copy(target, from + row * from_stride + gate * units, units);
-      fill_zero(target + units, padded - units);
-    }
-  }
-}
-
-// rows of N -> rows of P
-template <class T>
-static void pad_rows(T* to, const T* from, int64_t count, int64_t units) {
-  const int64_t padded = padded_units(units);
-  for (int64_t row = 0; row < count; ++row) {
-    copy(to + row * padded, from + row * units, units);
-    fill_zero(to + row * padded + units, padded - units);
-  }
-}
-
-// (4N, N) -> for each block of `lanes` units and each input, the weights of its four gates side by side: what
-// one step of the inner loop reads is contiguous. Each block has `depth` inputs, these weights at `first`, all times
-// `factor`.
-template <class T>
-static void pack_recurrent(T* to, const T* from, int64_t units, int64_t depth, int64_t first, T factor = 1) {
-  for (int64_t block = 0; block * kLanes<T> < padded_units(units); ++block) {
-    for (int64_t gate = 0; gate < 4; ++gate) {
-      for (int64_t lane = 0; lane < kLanes<T>; ++lane) {
-        const int64_t unit = block * kLanes<T> + lane;
-        T* target = to + ((block * depth + first) * 4 + gate) * kLanes<T> + lane;
-        for (int64_t input = 0; input < units; ++input) {
-          target[input * 4 * kLanes<T>] = unit < units ? factor * from[(gate * units + unit) * units + input] : T(0);
-        }
-      }
-    }
-  }
-}
 
 template <class T>
 MAMRL_FN Gates<Vec<T>> load_gates(const T* row, int64_t padded) {
@@ -63,89 +20,17 @@ MAMRL_FN void store_gates(T* row, int64_t padded, const Gates<Vec<T>>& y) {
   store(row + 3 * padded, y.o);
 }
 
-// Where each trajectory's share of the gates lies, as rows (4, P): in a padded table, or in the dense tensor
-// itself.
+// With the cell of a block of trajectories.
 template <class T>
-struct GateRows {
-  T* table;   // (S, 4, P)
-  T* buffer;  // (block, 4, P): padded copies of dense rows
-  const T* at[kTrajectoryBlock];
-
-  __attribute__((always_inline)) GateRows(Arena& arena, const LstmShape& s) {
-    const int64_t row = 4 * padded_units(s.units);
-    table = arena.take<T>(s.rows * row);
-    buffer = arena.take<T>(s.rows ? 0 : kTrajectoryBlock * row);
-  }
-
-  __attribute__((always_inline)) void set_chain(const LstmShape& s, const LstmWeights<T>& w, int64_t chain) {
-    if (s.rows) pad_gates(table, w.gate_inputs + chain * s.rows * 4 * s.units, s.rows, s.units, 4 * s.units);
-  }
-
-  // of `count` trajectories from `index` = (t M + m) K + k on
-  __attribute__((always_inline)) void set_step(const LstmShape& s, const LstmWeights<T>& w, int64_t index,
-                                               int64_t count) {
-    const int64_t row = 4 * padded_units(s.units);
-    if (s.rows) {
-      for (int64_t k = 0; k < count; ++k) at[k] = table + w.states[index + k] * row;
-    } else {
-      const T* dense = w.gate_inputs + index * 4 * s.units;
-      const bool aligned = row == 4 * s.units;
-      if (!aligned) pad_gates(buffer, dense, count, s.units, 4 * s.units);
-      for (int64_t k = 0; k < count; ++k) at[k] = (aligned ? dense : buffer) + k * row;
-    }
-  }
-};
-
-// outputs[k][a] = bias[a] + head[a] . rows[k], both rows of `length`
-template <class T>
-static void apply_head(T* outputs, const T* head, const T* bias, const T* rows, int64_t count, int64_t num_outputs,
-                       int64_t length) {
-  constexpr int64_t kAtOnce = kLanes<T>;
-  for (int64_t a = 0; a < num_outputs; ++a) {
-    for (int64_t k = 0; k < count; k += kAtOnce) {
-      const int64_t left = smaller(kAtOnce, count - k);
-      Vec<T> sums[kAtOnce];
-#pragma GCC unroll 16
-      for (int64_t n = 0; n < kAtOnce; ++n) {
-        // rows that are not there are the first once more
-        const T* row = rows + (k + (n < left ? n : 0)) * length;
-        Vec<T> products = {};
-        for (int64_t j = 0; j < length; j += kLanes<T>) products += load(row + j) * load(head + a * length + j);
-        sums[n] = products;
-      }
-      const Vec<T> totals = sum_each<T>(sums) + broadcast(bias[a]);
-      for (int64_t n = 0; n < left; ++n) outputs[(k + n) * num_outputs + a] = totals[n];
-    }
-  }
-}
-
-// A network's weights of one chain, ready for forward steps, and the state of a block of trajectories.
-template <class T>
-struct ForwardNetwork {
-  int64_t units, padded, outputs;
-  T* panels;  // (P / lanes, N, 4, lanes)
-  T* head;    // (A, P)
-  const T* bias;
-  T* hidden[2];  // (block, P): before and after the step
-  T* cell;       // (block, P)
+struct ForwardNetwork : RecurrentNetwork<T, kLstmGates> {
+  T* cell;  // (block, P)
 
   __attribute__((always_inline)) ForwardNetwork(Arena& arena, const LstmShape& s)
-      : units(s.units), padded(padded_units(s.units)), outputs(s.outputs) {
-    panels = arena.take<T>(padded * units * 4);
-    head = arena.take<T>(outputs * padded);
-    for (T*& h : hidden) h = arena.take<T>(kTrajectoryBlock * padded);
-    cell = arena.take<T>(kTrajectoryBlock * padded);
-  }
-
-  __attribute__((always_inline)) void set_chain(const LstmWeights<T>& w, int64_t chain) {
-    pack_recurrent(panels, w.recurrent + chain * 4 * units * units, units, units, 0);
-    pad_rows(head, w.head + chain * outputs * units, outputs, units);
-    bias = w.bias + chain * outputs;
-  }
+      : RecurrentNetwork<T, kLstmGates>(arena, s), cell(arena.take<T>(kTrajectoryBlock * this->padded)) {}
 
   __attribute__((always_inline)) void reset() {
-    fill_zero(hidden[0], kTrajectoryBlock * padded);
-    fill_zero(cell, kTrajectoryBlock * padded);
+    RecurrentNetwork<T, kLstmGates>::reset();
+    fill_zero(cell, kTrajectoryBlock * this->padded);
   }
 };
 
@@ -182,37 +67,6 @@ MAMRL_TILE void forward_tile(ForwardNetwork<T>& net, const T* const* gate_rows, 
       store_gates<T>(row, padded, {i[r], f[r], g[r], o[r]});
       store(row + 4 * padded, c[r]);
     }
-  }
-}
-
-// All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null,
-// next_saved where the next step's will lie, or null.
-template <class T>
-static void forward_step(ForwardNetwork<T>& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved,
-                         const T* next_saved = nullptr) {
-  Ahead ahead;
-  if (next_saved) ahead.add(next_saved, count * 5 * net.padded, net.padded / kLanes<T> * (count / kTileRows + 1));
-  for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
-    for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
-      ahead.next();
-      forward_tile<R>(net, gate_rows, k, unit, saved);
-    });
-  }
-  T* before = net.hidden[0];
-  net.hidden[0] = net.hidden[1];
-  net.hidden[1] = before;
-  apply_head(outputs, net.head, net.bias, net.hidden[0], count, net.outputs, net.padded);
-}
-
-// Calls block(chain, first trajectory, count) for every block of the tasks [first, last); a task is a part of
-// a chain.
-template <class F>
-MAMRL_FN void for_each_block(const LstmShape& s, int64_t task, F&& block) {
-  const int64_t parts = num_parts(s.trajectories), blocks = num_blocks(s.trajectories);
-  const int64_t part = task % parts;
-  for (int64_t b = part * blocks / parts; b < (part + 1) * blocks / parts; ++b) {
-    const int64_t k = b * kTrajectoryBlock;
-    block(task / parts, k, smaller(kTrajectoryBlock, s.trajectories - k));
   }
 }
 

@@ -12,7 +12,7 @@ constexpr int64_t kMostNetworks = 2 * kMostPlayers;
 template <class T>
 struct NetworkScratch {
   ForwardNetwork<T> net;
-  GateRows<T> rows;
+  GateRows<T, kLstmGates> rows;
   __attribute__((always_inline)) NetworkScratch(Arena& arena, const LstmShape& s) : net(arena, s), rows(arena, s) {}
 };
 

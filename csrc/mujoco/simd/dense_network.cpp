@@ -50,7 +50,7 @@ void dense_start(const DenseNetwork<T>& n, int64_t chain, char* memory) {
   fill_zero(s.input_columns, n.inputs * padded);
   fill_zero(s.input_bias, padded);
   fill_zero(s.gate_columns, units * 4 * padded);
-  pad_gates(s.gate_bias, n.gate_bias + chain * 4 * units, 1, units, 4 * units);
+  pad_gates<kLstmGates>(s.gate_bias, n.gate_bias + chain * 4 * units, 1, units, 4 * units);
   copy(s.input_bias, n.input_bias + chain * units, units);
   for (int64_t unit = 0; unit < units; ++unit) {
     const T* row = n.input_weight + (chain * units + unit) * n.inputs;

@@ -8,6 +8,7 @@ from mamrl.ops.baseline import linear_baseline
 from mamrl.ops.coin_game import CoinGameSteps, coin_game_steps
 from mamrl.ops.dice import dice_derivatives, dice_objective, loaded_dice_objective
 from mamrl.ops.gae import gae
+from mamrl.ops.gru import gru
 from mamrl.ops.lstm import lstm, lstm_policy, lstm_recorded, lstm_value
 from mamrl.ops.matrix_game import GameSteps, matrix_game_steps, matrix_game_turn, tabular_actions
 from mamrl.ops.memory import release_memory
@@ -23,6 +24,7 @@ __all__ = [
     "dice_objective",
     "discounted_returns",
     "gae",
+    "gru",
     "linear_baseline",
     "loaded_dice_objective",
     "lstm",

@@ -7,17 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mamrl.ops import _checks
-from mamrl.ops._call import bind, filled, register_autograd, underivable
+from mamrl.ops import _checks, _recurrent
+from mamrl.ops._call import bind, register_autograd
 
-_lstm = bind("lstm")
+_passes = _recurrent.Passes("lstm", "LSTM", "an")
 _recorded = bind("lstm_recorded")
-_backward = bind("lstm_backward")
-_double_backward = bind("lstm_double_backward")
-_NO_REVERSE = (
-    "mamrl: the reverse-mode derivative of an LSTM's tangent is not there; take forward over reverse (hessian)"
-)
-_NO_THIRD = "mamrl: the LSTM has two derivatives here, and a third was asked for"
 
 
 def lstm(
@@ -56,7 +50,9 @@ def lstm(
     """
     _check(gate_inputs, states, recurrent_weight, head_weight, head_bias)
     _checks.fraction("gradient_carry", gradient_carry)
-    return _lstm(gate_inputs, states, recurrent_weight, head_weight, head_bias, gradient_carry)[0]
+    outputs: Tensor
+    outputs, _ = _passes.forward(gate_inputs, states, recurrent_weight, head_weight, head_bias, gradient_carry)
+    return outputs
 
 
 def lstm_recorded(
@@ -97,7 +93,7 @@ def lstm_recorded(
     _checks.constant("saved", saved, "a rollout recorded it")
     num_outputs, units = head_weight.shape[1:]
     _checks.shape("outputs", outputs, (horizon, chains, trajectories, num_outputs))
-    _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _padded(units)))
+    _checks.shape("saved", saved, (horizon, chains, trajectories, 5, _recurrent.padded(units)))
     _checks.fraction("gradient_carry", gradient_carry)
     return _recorded(gate_inputs, states, recurrent_weight, head_weight, head_bias, outputs, saved, gradient_carry)
 
@@ -162,64 +158,7 @@ def lstm_value(
 def _check(
     gate_inputs: Tensor, states: Tensor | None, recurrent_weight: Tensor, head_weight: Tensor, head_bias: Tensor
 ) -> tuple[int, int, int]:
-    """Returns (T, M, K)."""
-    _checks.floating("gate_inputs", gate_inputs)
-    for name, tensor in (
-        ("recurrent_weight", recurrent_weight),
-        ("head_weight", head_weight),
-        ("head_bias", head_bias),
-    ):
-        _checks.like(name, tensor, "gate_inputs", gate_inputs)
-    if recurrent_weight.dim() != 3 or recurrent_weight.shape[-1] == 0:
-        raise ValueError(f"recurrent_weight has shape {tuple(recurrent_weight.shape)}, expected (M, 4N, N) with N >= 1")
-    chains, _, units = recurrent_weight.shape
-    _checks.shape("recurrent_weight", recurrent_weight, (chains, 4 * units, units), ", that is (M, 4N, N)")
-    if head_weight.dim() != 3 or head_weight.shape[1] == 0:
-        raise ValueError(f"head_weight has shape {tuple(head_weight.shape)}, expected (M, A, N) with A >= 1")
-    _checks.shape("head_weight", head_weight, (chains, head_weight.shape[1], units), ", that is (M, A, N)")
-    _checks.shape("head_bias", head_bias, (chains, head_weight.shape[1]), ", that is (M, A)")
-    if states is None:
-        if gate_inputs.dim() != 4:
-            raise ValueError(
-                f"gate_inputs has shape {tuple(gate_inputs.shape)}, expected (T, M, K, 4N) where states is None"
-            )
-        horizon, _, trajectories, _ = gate_inputs.shape
-        _checks.shape("gate_inputs", gate_inputs, (horizon, chains, trajectories, 4 * units), ", that is (T, M, K, 4N)")
-        return horizon, chains, trajectories
-    _checks.indices("states", states)
-    _checks.same_device("states", states, "gate_inputs", gate_inputs)
-    if gate_inputs.dim() != 3 or gate_inputs.shape[1] == 0:
-        raise ValueError(f"gate_inputs has shape {tuple(gate_inputs.shape)}, expected a table (M, S, 4N) with states")
-    _checks.shape("gate_inputs", gate_inputs, (chains, gate_inputs.shape[1], 4 * units), ", that is (M, S, 4N)")
-    if states.dim() != 3 or states.shape[1] != chains:
-        raise ValueError(
-            f"states has shape {tuple(states.shape)}, expected (T, M, K) with M = {chains} as recurrent_weight"
-        )
-    return states.shape[0], chains, states.shape[2]
-
-
-def _padded(units: int) -> int:
-    """Units as the kernels keep them: a multiple of every SIMD level's lanes."""
-    return (units + 15) // 16 * 16
-
-
-def _steps(gate_inputs: Tensor, states: Tensor | None) -> tuple[int, int, int]:
-    horizon, chains, trajectories = gate_inputs.shape[:3] if states is None else states.shape
-    return horizon, chains, trajectories
-
-
-@torch.library.register_fake("mamrl::lstm")
-def _(
-    gate_inputs: Tensor,
-    states: Tensor | None,
-    recurrent_weight: Tensor,
-    head_weight: Tensor,
-    head_bias: Tensor,
-    gradient_carry: float,
-) -> tuple[Tensor, Tensor]:
-    steps = _steps(gate_inputs, states)
-    outputs = gate_inputs.new_empty(*steps, head_weight.shape[1])
-    return outputs, gate_inputs.new_empty(*steps, 5, _padded(recurrent_weight.shape[2]))
+    return _recurrent.check(4, gate_inputs, states, recurrent_weight, head_weight, head_bias)
 
 
 @torch.library.register_fake("mamrl::lstm_recorded")
@@ -236,55 +175,6 @@ def _(
     return outputs.new_empty(outputs.shape)
 
 
-@torch.library.register_fake("mamrl::lstm_backward")
-def _(
-    grad_outputs: Tensor,
-    gate_inputs: Tensor,
-    states: Tensor | None,
-    recurrent_weight: Tensor,
-    head_weight: Tensor,
-    saved: Tensor,
-    gradient_carry: float,
-) -> tuple[Tensor, ...]:
-    return (
-        gate_inputs.new_empty(gate_inputs.shape),
-        recurrent_weight.new_empty(recurrent_weight.shape),
-        head_weight.new_empty(head_weight.shape),
-        head_weight.new_empty(head_weight.shape[:2]),
-        gate_inputs.new_empty(*_steps(gate_inputs, states), _padded(recurrent_weight.shape[2])),
-    )
-
-
-@torch.library.register_fake("mamrl::lstm_double_backward")
-def _(
-    dir_gate_inputs: Tensor,
-    dir_recurrent_weight: Tensor,
-    dir_head_weight: Tensor,
-    dir_head_bias: Tensor,
-    grad_outputs: Tensor,
-    gate_inputs: Tensor,
-    states: Tensor | None,
-    recurrent_weight: Tensor,
-    head_weight: Tensor,
-    saved: Tensor,
-    adjoints: Tensor,
-    gradient_carry: float,
-) -> tuple[Tensor, ...]:
-    return (
-        grad_outputs.new_empty(grad_outputs.shape),
-        gate_inputs.new_empty(gate_inputs.shape),
-        recurrent_weight.new_empty(recurrent_weight.shape),
-        head_weight.new_empty(head_weight.shape),
-    )
-
-
-def _setup_lstm(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    gate_inputs, states, recurrent_weight, head_weight, _, ctx.gradient_carry = inputs
-    ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(gate_inputs, states, recurrent_weight, head_weight, output[1])
-
-
 def _setup_recorded(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     gate_inputs, states, recurrent_weight, head_weight, _, _, saved, ctx.gradient_carry = inputs
     if any(ctx.needs_input_grad[5:7]):
@@ -293,102 +183,9 @@ def _setup_recorded(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(gate_inputs, states, recurrent_weight, head_weight, saved)
 
 
-def _weight_gradients(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-    """In the order of the inputs; states have none."""
-    if grad_outputs is None:
-        return None, None, None, None, None
-    grads = _backward(grad_outputs, *ctx.saved_tensors, ctx.gradient_carry)
-    return grads[0], None, grads[1], grads[2], grads[3]
-
-
-def _differentiate_lstm(ctx: Any, grad_outputs: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:
-    return (*_weight_gradients(ctx, grad_outputs), None)
-
-
 def _differentiate_recorded(ctx: Any, grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (*_weight_gradients(ctx, grad_outputs), None, None, None)
+    grads = _passes.weight_gradients(grad_outputs, *ctx.saved_tensors, carry=ctx.gradient_carry)
+    return (*grads, None, None, None)
 
 
-def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.mark_non_differentiable(output[4])
-    ctx.set_materialize_grads(False)
-    *tensors, ctx.gradient_carry = inputs
-    ctx.save_for_backward(*tensors, output[4])
-
-
-def _differentiate_backward(ctx: Any, *directions: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Of <directions, lstm_backward>; saved and adjoints are functions of the weights, so their derivative is in it."""
-    if all(direction is None for direction in directions[:4]):
-        return (None,) * 7
-    grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
-    shapes = (gate_inputs.shape, recurrent_weight.shape, head_weight.shape, head_weight.shape[:2])
-    filled = [
-        gate_inputs.new_zeros(shape) if direction is None else direction
-        for direction, shape in zip(directions[:4], shapes, strict=True)
-    ]
-    point = grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints
-    grads = _double_backward(*filled, *underivable(_NO_THIRD, *point), ctx.gradient_carry)
-    return grads[0], grads[1], None, grads[2], grads[3], None, None
-
-
-def _setup_double_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.set_materialize_grads(False)
-    *tensors, ctx.gradient_carry = inputs[4:]
-    ctx.save_for_backward(*tensors)
-
-
-def _differentiate_double_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    """In the direction, of which all is linear: its transpose is the backward pass and, by symmetry, this op again."""
-    grad_outputs, gate_inputs, states, recurrent_weight, head_weight, saved, adjoints = ctx.saved_tensors
-    weights = gate_inputs, states, recurrent_weight, head_weight
-    total: list[Tensor | None] = [None] * 4
-    if grads[0] is not None:
-        total = list(_backward(grads[0], *weights, saved, ctx.gradient_carry)[:4])
-    if any(grad is not None for grad in grads[1:]):
-        like = gate_inputs, recurrent_weight, head_weight
-        filled = [torch.zeros_like(x) if g is None else g for g, x in zip(grads[1:], like, strict=True)]
-        bias = gate_inputs.new_zeros(head_weight.shape[:2])
-        products = _double_backward(*filled, bias, grad_outputs, *weights, saved, adjoints, ctx.gradient_carry)[1:]
-        total = [p if t is None else t + p for t, p in zip(total, [*products, bias], strict=True)]
-    return (*total, *[None] * 8)
-
-
-def _tangent_of_lstm(
-    inputs: tuple[Any, ...], outputs: tuple[Tensor, Tensor], tangents: tuple[Tensor | None, ...]
-) -> tuple[Tensor, None]:
-    """The double backward's first result, the derivative of <direction, lstm_backward> in the gradient coming in."""
-    gate_inputs, states, recurrent_weight, head_weight, head_bias, carry = inputs
-    _check_undamped(carry)
-    weights = gate_inputs, recurrent_weight, head_weight, head_bias
-    direction = filled((tangents[0], *tangents[2:5]), weights)
-    nothing = torch.zeros_like(outputs[0])
-    point = underivable(_NO_REVERSE, gate_inputs, states, recurrent_weight, head_weight, outputs[1])
-    adjoints = _backward(nothing, *point, carry)[4]
-    return _double_backward(*direction, nothing, *point, adjoints, carry)[0], None
-
-
-def _tangent_of_backward(
-    inputs: tuple[Any, ...], outputs: tuple[Tensor, ...], tangents: tuple[Tensor | None, ...]
-) -> tuple[Tensor | None, ...]:
-    """In the weights a Hessian's product with the direction, which is symmetric; in the gradient coming in linear."""
-    grad_outputs, *weights, saved, carry = inputs
-    _check_undamped(carry)
-    gate_inputs, _, recurrent_weight, head_weight = weights
-    grad_direction, *direction = filled(
-        (tangents[0], tangents[1], *tangents[3:5]), (grad_outputs, gate_inputs, recurrent_weight, head_weight)
-    )
-    bias = gate_inputs.new_zeros(head_weight.shape[:2])
-    products = _double_backward(*direction, bias, grad_outputs, *weights, saved, outputs[4], carry)[1:]
-    linear = _backward(grad_direction, *weights, saved, carry)[:4]
-    return (*(a + b for a, b in zip(linear, (*products, bias), strict=True)), None)
-
-
-def _check_undamped(carry: float) -> None:
-    if carry != 1:
-        raise RuntimeError(f"gradient_carry is {carry}, but only with 1 an LSTM has forward-mode derivatives")
-
-
-register_autograd("lstm", _differentiate_lstm, setup_context=_setup_lstm, tangent=_tangent_of_lstm)
 register_autograd("lstm_recorded", _differentiate_recorded, setup_context=_setup_recorded)
-register_autograd("lstm_backward", _differentiate_backward, setup_context=_setup_backward, tangent=_tangent_of_backward)
-register_autograd("lstm_double_backward", _differentiate_double_backward, setup_context=_setup_double_backward)

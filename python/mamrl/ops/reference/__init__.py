@@ -14,6 +14,7 @@ from mamrl.ops.reference.dice import (
     magic_box,
 )
 from mamrl.ops.reference.gae import gae
+from mamrl.ops.reference.gru import gru, gru_cell, gru_step
 from mamrl.ops.reference.lstm import lstm, lstm_cell
 from mamrl.ops.reference.matrix_game import AUTORESETS, matrix_game_steps, matrix_game_turn, tabular_actions
 from mamrl.ops.reference.quantile_huber import quantile_huber
@@ -35,6 +36,9 @@ __all__ = [
     "discount_powers",
     "discounted_returns",
     "gae",
+    "gru",
+    "gru_cell",
+    "gru_step",
     "joint_state",
     "linear_baseline",
     "loaded_dice_objective",

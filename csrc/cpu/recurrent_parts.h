@@ -1,9 +1,9 @@
-// How the CPU's LSTM kernels cut a chain's trajectories, and what each part leaves to be summed.
+// How the CPU's kernels of recurrent networks cut a chain's trajectories, and what each part leaves to be summed.
 #pragma once
 
 #include <cstdint>
 
-#include "common/lstm_kernels.h"
+#include "common/recurrent_kernels.h"
 
 namespace mamrl {
 
@@ -20,10 +20,11 @@ MAMRL_FN int64_t num_parts(int64_t trajectories) {
   return blocks < kMostParts ? blocks : kMostParts;
 }
 
-// A part's share of the weight gradients, padded: recurrent (4P, P), table (rows, 4P), head (A, P), bias (A).
-MAMRL_FN int64_t partial_size(const LstmShape& s) {
+// A part's share of the weight gradients, padded, G gates: recurrent (GP, P), table (rows, GP), head (A, P), bias (A),
+// recurrent bias (P).
+MAMRL_FN int64_t partial_size(const RecurrentShape& s, int64_t gates) {
   const int64_t padded = padded_units(s.units);
-  return 4 * padded * padded + s.rows * 4 * padded + s.outputs * padded + (s.outputs + 15) / 16 * 16;
+  return (gates * padded + s.rows * gates + s.outputs + 1) * padded + (s.outputs + 15) / 16 * 16;
 }
 
 // An op with its parts' shares (M, parts, partial_size), which are zeroed first.
@@ -31,13 +32,13 @@ template <class Op, class T>
 struct InParts : Op {
   T* partials;
 
-  // (T, M, K, 4N), where the gate inputs are dense
+  // (T, M, K, GN), where the gate inputs are dense
   T* grad_dense() const { return Op::shape.rows ? nullptr : Op::gradients.gate_inputs; }
 };
 
 template <class T>
-using LstmBackwardParts = InParts<LstmBackward<T>, T>;
+using RecurrentBackwardParts = InParts<RecurrentBackward<T>, T>;
 template <class T>
-using LstmDoubleBackwardParts = InParts<LstmDoubleBackward<T>, T>;
+using RecurrentDoubleBackwardParts = InParts<RecurrentDoubleBackward<T>, T>;
 
 }  // namespace mamrl
