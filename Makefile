@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 NVCC ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 SOURCES := $(shell find csrc cmake -type f 2>/dev/null) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test test-ops test-others lint format sanitize bench cuda-check wheel docs inplace clean
+.PHONY: demo test test-ops test-others lint format sanitize bench bench-rivals cuda-check wheel docs inplace clean
 
 # pip's progress bars and, at -v, the compiler's steps are shown: each stage takes minutes on a slow machine
 PIP := $(BIN)/pip --disable-pip-version-check
@@ -62,6 +62,23 @@ sanitize: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
+
+# Other people's libraries beside this one, in an environment of their own: docs/rivals.md. What cannot be installed here is
+# said and skipped: all at once, which is quicker, or one after the other.
+RIVALS := .venv-rivals
+RIVALS_PIP := $(RIVALS)/bin/pip --disable-pip-version-check
+BUILD_TOOLS := scikit_build_core|pybind11|cmake|ninja|mujoco|numpy|scipy|tqdm
+
+$(RIVALS)/.installed: requirements-rivals.txt requirements-dev.txt $(SOURCES)
+	$(PYTHON) -m venv $(RIVALS)
+	$(RIVALS_PIP) install torch==2.13.0 $$(grep -E '^($(BUILD_TOOLS))==' requirements-dev.txt)
+	$(RIVALS_PIP) install -r requirements-rivals.txt || \
+		grep -v '^#' requirements-rivals.txt | while read -r rival; do $(RIVALS_PIP) install "$$rival" || echo "skipped: $$rival"; done
+	PATH=$(abspath $(RIVALS)/bin):$$PATH $(RIVALS_PIP) install --no-build-isolation --no-deps --config-settings=build-dir=build/rivals -e .
+	touch $@
+
+bench-rivals: $(RIVALS)/.installed
+	$(RIVALS)/bin/python -m bench.rivals
 
 # The CUDA kernels compile, whether or not there is a GPU or a CUDA build of torch. One nvcc at a time: each takes a core.
 CUDA_CHECKED := $(patsubst csrc/cuda/%.cu,build/cuda-check/%.o,$(wildcard csrc/cuda/*.cu))

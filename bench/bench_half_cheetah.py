@@ -22,19 +22,19 @@ import numpy as np
 import pytest
 import torch
 
-from mamrl.games.half_cheetah import MUJOCO_VERSION, HalfCheetah, default_model
+from bench.rivals.half_cheetah import (
+    FRAME_SKIP,
+    StepFunction,
+    envpool,
+    gymnasium_vector,
+    mamrl_batch,
+    mujoco_batch,
+)
+from mamrl.games.half_cheetah import MUJOCO_VERSION, default_model
 from mamrl.games.locomotion import HalfCheetahGame
 from mamrl.policies.gaussian import gaussian_policies
 
-FRAME_SKIP = 5
 ROLLOUT = "mamrl with both policies"
-StepFunction = Callable[[np.ndarray], object]
-
-
-def mamrl_batch(num_envs: int, threads: int = 1) -> StepFunction:
-    env = HalfCheetah(num_envs, num_threads=threads)
-    env.reset(seed=0)
-    return env.step
 
 
 def mamrl_rollout(num_envs: int) -> Callable[[np.ndarray], object]:
@@ -64,41 +64,6 @@ def raw_loop(num_envs: int) -> StepFunction:
     raw.raw_make.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(raw.raw_make(str(default_model()).encode(), num_envs))
     return lambda actions: raw.raw_step(handle, actions.ctypes.data_as(ctypes.c_void_p), FRAME_SKIP)
-
-
-def mujoco_batch(num_envs: int, threads: int = 1) -> StepFunction:
-    """MuJoCo's own Python face of the batch API, with observation and reward made in NumPy."""
-    import mujoco
-    from mujoco.batch import Batch
-
-    model = mujoco.MjModel.from_xml_path(str(default_model()))
-    batch = Batch(model, nsim=num_envs, nthread=threads)
-    qpos, qvel, ctrl = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl")
-
-    def step(actions: np.ndarray) -> object:
-        ctrl[:] = actions
-        before = qpos[:, 0].copy()
-        batch.step(nstep=FRAME_SKIP)
-        rewards = (qpos[:, 0] - before) / 0.05 - 0.1 * (actions**2).sum(1)
-        return np.concatenate([qpos[:, 1:], qvel], axis=1), rewards
-
-    return step
-
-
-def envpool(num_envs: int, threads: int = 1) -> StepFunction:
-    import envpool as pool
-
-    env = pool.make("HalfCheetah-v4", env_type="gymnasium", num_envs=num_envs, num_threads=threads)
-    env.reset()
-    return env.step
-
-
-def gymnasium_vector(num_envs: int, mode: str) -> StepFunction:
-    import gymnasium
-
-    env = gymnasium.make_vec("HalfCheetah-v5", num_envs=num_envs, vectorization_mode=mode)
-    env.reset(seed=0)
-    return lambda actions: env.step(actions.astype(np.float32))
 
 
 CONTESTANTS: dict[str, Callable[[int], StepFunction]] = {

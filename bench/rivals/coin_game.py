@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from bench.rivals.contest import OURS, Contest, Way
+from mamrl.envs import batched
+from mamrl.games.coin_game import coin_game
+from mamrl.games.coin_game_twin import outcome
+
+ENVS, LENGTH = 512, 50
 
 
 class EagerCoinGame:
@@ -91,3 +100,79 @@ def jaxmarl_episode(actions: np.ndarray) -> Callable[[], object]:
 
     play()
     return play
+
+
+def mamrl_episode(actions: np.ndarray, variant: str) -> Callable[[], Any]:
+    env = batched("coin-game", ENVS, variant=variant, observation="planes", episode_length=LENGTH, copy=False)
+    env.reset(seed=0)
+    given = torch.from_numpy(actions).to(torch.uint8)
+    return lambda: env.play(given)
+
+
+def eager_episode(actions: np.ndarray) -> Callable[[], Any]:
+    game, rows = EagerCoinGame(ENVS, 3, planes=True), torch.from_numpy(actions).unbind(1)
+    return lambda: [game.step(row) for row in rows]
+
+
+# Coins are drawn by each in its own way, so what is compared is what a step pays: a rival's rewards are put beside
+# those that our rules give at the same positions, and the difference has to be zero.
+
+
+def no_difference(play: Callable[[], Any]) -> np.ndarray:
+    return np.zeros((LENGTH - 1, ENVS, 2))
+
+
+def eager_difference(actions: np.ndarray, play: Callable[[], Any]) -> np.ndarray:
+    game, rival = coin_game("loqa"), EagerCoinGame(ENVS, 3, planes=True)
+    rows = []
+    for joint in torch.from_numpy(actions).unbind(1)[1:]:
+        state = torch.stack([*rival.cells(), rival.coin, rival.owner], -1)
+        rows.append(rival.step(joint)[1].T - outcome(game, state, joint.T).rewards)
+    return torch.stack(rows).numpy()
+
+
+def jaxmarl_difference(actions: np.ndarray, play: Callable[[], Any]) -> np.ndarray:
+    import jax
+    import jaxmarl
+
+    game = coin_game("jaxmarl")
+    env = jaxmarl.make("coin_game", num_inner_steps=LENGTH, num_outer_steps=1)
+    keys = jax.random.split(jax.random.PRNGKey(0), ENVS)
+    _, state = jax.vmap(env.reset)(keys)
+    step = jax.jit(jax.vmap(env.step_env))
+    rows = []
+    for t in range(LENGTH - 1):
+        places = (state.red_pos, state.blue_pos, state.red_coin_pos, state.blue_coin_pos)
+        cells = torch.tensor(np.stack([np.asarray(place) @ np.array([3, 1]) for place in places], -1)).long()
+        joint = actions[:, t]
+        _, state, paid, _, _ = step(keys, state, {"0": joint[0], "1": joint[1]})
+        theirs = np.stack([np.asarray(paid["0"]), np.asarray(paid["1"])], -1)
+        rows.append(theirs - outcome(game, cells, torch.from_numpy(joint.T)).rewards.numpy())
+        keys = jax.vmap(lambda key: jax.random.split(key)[0])(keys)
+    return np.stack(rows)
+
+
+def contests() -> Iterator[Contest]:
+    actions = np.random.default_rng(0).integers(4, size=(2, LENGTH, ENVS))
+    size = f"3 x 3, {LENGTH} steps of {ENVS} environments, planes seen"
+    yield Contest(
+        "coin_game",
+        f"coin game with JaxMARL's rules, {size}",
+        [
+            Way(OURS, partial(mamrl_episode, actions, "jaxmarl"), "mamrl", no_difference),
+            Way(
+                "JaxMARL, jitted scan",
+                partial(jaxmarl_episode, actions),
+                "jaxmarl",
+                partial(jaxmarl_difference, actions),
+            ),
+        ],
+    )
+    yield Contest(
+        "coin_game",
+        f"coin game with LOQA's rules, {size}",
+        [
+            Way(OURS, partial(mamrl_episode, actions, "loqa"), "mamrl", no_difference),
+            Way("torch, eager", partial(eager_episode, actions), "torch", partial(eager_difference, actions)),
+        ],
+    )
