@@ -1,6 +1,7 @@
 // A recurrent network's passes on the CPU: tasks over torch's threads, then the parts' shares of the weight gradients
 // added up.
 #pragma once
+
 #include "common/gru_kernels.h"
 #include "common/lstm_kernels.h"
 #include "cpu/device.h"
