@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mamrl import ops
+from mamrl.ops import reference
 from mamrl.policies.base import check_rows
 
 
@@ -75,7 +77,7 @@ class GRUNetwork:
             seen: (T, M, K, D).
 
         Returns:
-            (T, M, K, outputs), differentiable in the parameters.
+            (T, M, K, outputs), twice differentiable in the parameters.
         """
         w_in, b_in, w_gates, b_gates, w_recurrent, b_recurrent, w_head, b_head = self.weights(parameters)
         times, rows, games, size = seen.shape
@@ -83,12 +85,7 @@ class GRUNetwork:
         embedded = torch.relu(torch.baddbmm(b_in.unsqueeze(1), flat, w_in.mT))
         inputs = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
         inputs = inputs.view(rows, times, games, -1).transpose(0, 1)
-        hidden, states = seen.new_zeros(rows, games, self.hidden_size), []
-        for x in inputs.unbind(0):
-            hidden = gru_cell(x, torch.bmm(hidden, w_recurrent.mT), b_recurrent.unsqueeze(1), hidden)
-            states.append(hidden)
-        through = torch.stack(states, 1).view(rows, times * games, -1)
-        return torch.baddbmm(b_head.unsqueeze(1), through, w_head.mT).view(rows, times, games, -1).transpose(0, 1)
+        return ops.gru(inputs, None, w_recurrent, b_recurrent, w_head, b_head)
 
     def step(self, weights: list[Tensor], seen: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """One time of :meth:`outputs`.
@@ -106,13 +103,4 @@ class GRUNetwork:
             hidden = seen.new_zeros(*seen.shape[:2], self.hidden_size)
         embedded = torch.relu(torch.baddbmm(b_in.unsqueeze(1), seen, w_in.mT))
         inputs = torch.baddbmm(b_gates.unsqueeze(1), embedded, w_gates.mT)
-        hidden = gru_cell(inputs, torch.bmm(hidden, w_recurrent.mT), b_recurrent.unsqueeze(1), hidden)
-        return torch.baddbmm(b_head.unsqueeze(1), hidden, w_head.mT), hidden
-
-
-def gru_cell(from_input: Tensor, from_hidden: Tensor, bias: Tensor, hidden: Tensor) -> Tensor:
-    """The hidden state after a step (Cho et al. 2014), gates in torch's order: reset, update, new."""
-    reset_in, update_in, new_in = from_input.chunk(3, -1)
-    reset, update, new = from_hidden.chunk(3, -1)
-    candidate = torch.tanh(new_in + torch.sigmoid(reset_in + reset) * (new + bias))
-    return candidate + torch.sigmoid(update_in + update) * (hidden - candidate)
+        return reference.gru_step(inputs, hidden, w_recurrent, b_recurrent, w_head, b_head)
