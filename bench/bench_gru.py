@@ -41,14 +41,23 @@ def stacked(example: Example) -> tuple[Tensor, ...]:
     return tuple(map(torch.stack, zip(*per_chain, strict=True)))
 
 
+def gate_inputs(example: Example, weight: Tensor, bias: Tensor) -> Tensor:
+    """Of all times at once, one product a chain: (M, T K, 3N)."""
+    return torch.baddbmm(bias.unsqueeze(1), example.observations.transpose(0, 1).flatten(1, 2), weight.mT)
+
+
+def by_time(inputs: Tensor) -> Tensor:
+    return inputs.unflatten(1, (HORIZON, -1)).transpose(0, 1)
+
+
 def kernel(example: Example) -> Tensor:
     weight, bias, *weights = stacked(example)
-    return ops.gru(example.observations @ weight.mT + bias.unsqueeze(1), None, *weights)
+    return ops.gru(by_time(gate_inputs(example, weight, bias)), None, *weights)
 
 
 def twin(example: Example) -> Tensor:
     weight, bias, *weights = stacked(example)
-    return reference.gru(example.observations @ weight.mT + bias.unsqueeze(1), None, *weights)
+    return reference.gru(by_time(gate_inputs(example, weight, bias)), None, *weights)
 
 
 def nn_gru(example: Example) -> Tensor:
@@ -60,20 +69,18 @@ def nn_gru(example: Example) -> Tensor:
 def eager(example: Example) -> Tensor:
     """An expert's: all inputs at once, a fused product a step over all chains, the head over all steps."""
     weight, bias, recurrent, recurrent_bias, head, head_bias = stacked(example)
-    inputs = torch.baddbmm(bias.unsqueeze(1), example.observations.transpose(0, 1).flatten(1, 2), weight.mT).view(
-        len(head), HORIZON, -1, weight.shape[1]
-    )
+    inputs = by_time(gate_inputs(example, weight, bias))
     units = recurrent.shape[-1]
-    hidden, states = inputs.new_zeros(len(head), inputs.shape[2], units), []
+    hidden, states = inputs.new_zeros(*inputs.shape[1:3], units), []
     transposed = recurrent.mT
     last = nn.functional.pad(recurrent_bias, (2 * units, 0)).unsqueeze(1)
-    for step in inputs.unbind(1):
+    for step in inputs:
         x_gates, x_n = step.split([2 * units, units], dim=-1)
         h_gates, h_n = torch.baddbmm(last, hidden, transposed).split([2 * units, units], dim=-1)
         r, z = torch.sigmoid(x_gates + h_gates).chunk(2, dim=-1)
         hidden = torch.lerp(torch.tanh(torch.addcmul(x_n, r, h_n)), hidden, z)
         states.append(hidden)
-    return (torch.stack(states) @ head.mT + head_bias.unsqueeze(1)).contiguous()
+    return torch.stack(states) @ head.mT + head_bias.unsqueeze(1)
 
 
 def forward(function, example: Example) -> Tensor:

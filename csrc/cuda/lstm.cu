@@ -6,33 +6,34 @@
 #include "cuda/lstm_contract.h"
 #include "cuda/lstm_double_backward.h"
 #include "cuda/lstm_forward.h"
+#include "cuda/recurrent_launch.h"
 
 namespace mamrl {
 namespace {
 
-struct Device : Gpu {
-  using Gpu::Gpu;
+struct Device : RecurrentGpu {
+  using RecurrentGpu::RecurrentGpu;
 
   template <class T>
   void run(const LstmForward<T>& op, const Tensor&) const {
     const LstmShape& s = op.shape;
     const BlockPlan plan =
         plan_block("lstm", s, forward_rows(s), forward_weights(s), forward_others(s), sizeof(T), most_shared());
-    const auto packed = pack_weights(*this, op.weights.recurrent, s);
+    const auto packed = pack_weights<kLstmGates>(*this, op.weights.recurrent, s);
     launch_blocks(s, plan, lstm_forward_kernel<T>, op, plan, packed.data());
   }
 
   template <class T>
   void run(const LstmBackward<T>& op, const Tensor&) const {
     const LstmShape& s = op.shape;
-    const BlockPlan plan = plan_block("lstm_backward", s, backward_rows(s), backward_weights(s), backward_others(s),
+    const BlockPlan plan = plan_block("lstm_backward", s, backward_rows(s), backward_weights(s), reverse_others(s),
                                       sizeof(T), most_shared());
-    const auto weights = pad_weights(*this, op.weights.recurrent, s, op.carry);
+    const auto weights = pad_weights<kLstmGates>(*this, op.weights.recurrent, s, op.carry);
     const auto gate_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto heads = head_gradients<T>(s, plan);
     launch_blocks(s, plan, lstm_backward_kernel<T>, op, plan, weights.data(), gate_adjoints.data(), heads.data());
-    const Contraction<T> contraction = {
-        s, 0, op.carry, op.weights.states, op.saved, nullptr, {gate_adjoints.data(), nullptr}, nullptr};
+    const LstmContraction<T> contraction = {
+        {s, 0, op.carry, op.weights.states, op.saved, nullptr, {gate_adjoints.data(), nullptr}, nullptr}};
     contract(contraction, heads.data(), plan, op.gradients);
   }
 
@@ -42,56 +43,29 @@ struct Device : Gpu {
     const BlockPlan forward = plan_block("lstm_double_backward", s, tangent_rows(s), tangent_weights(s),
                                          tangent_others(s), sizeof(T), most_shared());
     const BlockPlan reverse = plan_block("lstm_double_backward", s, second_rows(s), second_weights(s),
-                                         backward_others(s), sizeof(T), most_shared());
+                                         reverse_others(s), sizeof(T), most_shared());
     const auto tangents = scratch<T>(steps(s) * 5 * padded_units(s.units));
     {
-      const auto packed = pack_weights(*this, op.weights.recurrent, s, op.carry);
-      const auto direction = pack_weights(*this, op.direction.recurrent, s);
+      const auto packed = pack_weights<kLstmGates>(*this, op.weights.recurrent, s, op.carry);
+      const auto direction = pack_weights<kLstmGates>(*this, op.direction.recurrent, s);
       launch_blocks(s, forward, lstm_tangent_kernel<T>, op, forward, packed.data(), direction.data(), tangents.data());
     }
-    const auto weights = pad_weights(*this, op.weights.recurrent, s, op.carry);
-    const auto direction = pad_weights(*this, op.direction.recurrent, s, op.carry);
+    const auto weights = pad_weights<kLstmGates>(*this, op.weights.recurrent, s, op.carry);
+    const auto direction = pad_weights<kLstmGates>(*this, op.direction.recurrent, s, op.carry);
     const auto gate_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto first_adjoints = scratch<T>(steps(s) * 4 * padded_units(s.units));
     const auto heads = head_gradients<T>(s, reverse);
     launch_blocks(s, reverse, lstm_second_kernel<T>, op, reverse, weights.data(), direction.data(), tangents.data(),
                   gate_adjoints.data(), first_adjoints.data(), heads.data());
-    const Contraction<T> contraction = {s,
-                                        0,
-                                        op.carry,
-                                        op.weights.states,
-                                        op.saved,
-                                        tangents.data(),
-                                        {gate_adjoints.data(), first_adjoints.data()},
-                                        nullptr};
+    const LstmContraction<T> contraction = {{s,
+                                             0,
+                                             op.carry,
+                                             op.weights.states,
+                                             op.saved,
+                                             tangents.data(),
+                                             {gate_adjoints.data(), first_adjoints.data()},
+                                             nullptr}};
     contract(contraction, heads.data(), reverse, op.gradients);
-  }
-
- private:
-  static int64_t steps(const LstmShape& s) { return s.horizon * s.chains * s.trajectories; }
-
-  // a block for each piece of a chain's trajectories
-  template <class... Parameters, class... Arguments>
-  void launch_blocks(const LstmShape& s, const BlockPlan& plan, void (*kernel)(Parameters...),
-                     const Arguments&... arguments) const {
-    const int64_t tasks = s.chains * plan.blocks(s.trajectories);
-    launch(std::min(tasks, kMostBlocks), plan.threads, plan.shared_bytes, kernel, arguments...);
-  }
-
-  template <class T>
-  Scratch<T> head_gradients(const LstmShape& s, const BlockPlan& plan) const {
-    return scratch<T>(s.chains * plan.blocks(s.trajectories) * head_gradient_size(s));
-  }
-
-  template <class T>
-  void contract(Contraction<T> op, const T* head_gradients, const BlockPlan& plan, const LstmGradients<T>& out) const {
-    const LstmShape& s = op.shape;
-    op.parts = contract_parts(op.depth());
-    const auto partials = scratch<T>(s.chains * op.parts * 4 * op.padded() * op.columns());
-    op.partials = partials.data();
-    launch(std::min(op.tasks(), kMostBlocks), kContractThreads, kContractBytes<T>, contract_kernel<T>, op);
-    launch_over(s.chains * (4 * s.units * (s.units + s.rows) + s.outputs * (s.units + 1)), sum_gradients_kernel<T>, op,
-                head_gradients, plan.blocks(s.trajectories), out);
   }
 };
 

@@ -3,85 +3,14 @@
 #pragma once
 
 #include "cuda/lstm_block.h"
+#include "cuda/recurrent_reverse.h"
 
 namespace mamrl {
-
-// Four threads share a product over the gates' adjoints, one a gate; their shares are added in order.
-constexpr int kGates = 4;
 
 // numbers of shared memory, see plan_block: adjoints (4P), shares of a product (4P), what is carried to c (P), and the
 // outputs' gradients (A)
 MAMRL_FN int64_t backward_rows(const LstmShape& s) { return 9 * padded_units(s.units) + round_to_four(s.outputs); }
 MAMRL_FN int64_t backward_weights(const LstmShape& s) { return 4 * padded_units(s.units) * padded_units(s.units); }
-// the head, and its gradient by tile of trajectories with the bias behind it
-MAMRL_FN int64_t head_gradient_size(const LstmShape& s) {
-  return s.outputs * padded_units(s.units) + round_to_four(s.outputs);
-}
-MAMRL_FN int64_t backward_others(const LstmShape& s) {
-  return s.outputs * padded_units(s.units) + kBlockTrajectories / kTile * head_gradient_size(s);
-}
-
-// share[gate] (P, stride) := sum over the units' adjoints of that gate (P, stride), times weights (P, P); or += where
-// there is another product already.
-template <class T>
-__device__ inline void multiply_adjoints(T* shares, const T* adjoints, const T* weights, int64_t padded, int stride,
-                                         int count, bool add) {
-  const int64_t quads = padded / 4;
-  for (int64_t item = threadIdx.x; item / quads / kGates * kTile < count; item += blockDim.x) {
-    const int64_t column = item % quads * 4, gate = item / quads % kGates;
-    const int first = static_cast<int>(item / quads / kGates) * kTile;
-    T* const share = shares + (gate * padded + column) * stride + first;
-    T tile[kTile][4] = {};
-    if (add) {
-#pragma unroll
-      for (int c = 0; c < 4; ++c)
-#pragma unroll
-        for (int r = 0; r < kTile; ++r) tile[r][c] = share[c * stride + r];
-    }
-    add_product(tile, adjoints + gate * padded * stride + first, stride, weights + gate * padded * padded + column,
-                padded, padded);
-#pragma unroll
-    for (int c = 0; c < 4; ++c)
-#pragma unroll
-      for (int r = 0; r < kTile; ++r) share[c * stride + r] = tile[r][c];
-  }
-}
-
-// What has come to a unit of a trajectory: the shares in order, and the head's.
-template <class T>
-__device__ inline T gather_adjoint(const T* shares, int64_t padded, int64_t at, int stride, const T* head, int64_t unit,
-                                   const T* grads, int64_t outputs) {
-  T sum = 0;
-  for (int64_t a = 0; a < outputs; ++a) sum += grads[a] * head[a * padded + unit];
-#pragma unroll
-  for (int gate = 0; gate < kGates; ++gate) sum += shares[gate * padded * stride + at];
-  return sum;
-}
-
-// head_gradient (A, P) += grads x hidden of one unit and a tile of trajectories; the bias's stands behind it
-template <class T>
-__device__ inline void add_head_gradient(T* head_gradient, const T (&hidden)[kTile], const T* grads, int64_t outputs,
-                                         int64_t padded, int64_t unit, int count) {
-  for (int64_t a = 0; a < outputs; ++a) {
-    T product = 0, sum = 0;
-    for (int r = 0; r < count && r < kTile; ++r) {
-      product += grads[r * outputs + a] * hidden[r];
-      sum += grads[r * outputs + a];
-    }
-    head_gradient[a * padded + unit] += product;
-    if (unit == 0) head_gradient[outputs * padded + a] += sum;
-  }
-}
-
-// The tiles' head gradients, summed in their order.
-template <class T>
-__device__ inline void write_head_gradient(T* to, const T* head_gradients, int tiles, int64_t size) {
-  for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
-    T sum = head_gradients[i];
-    for (int tile = 1; tile < tiles; ++tile) sum += head_gradients[tile * size + i];
-    to[i] = sum;
-  }
-}
 
 // The gate inputs' gradient where they are dense.
 template <class T>
@@ -114,21 +43,23 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t t = s.horizon - 1; t >= 0; --t) {
       const int64_t index = place.index(s, t), back = t > 0 ? step * 5 * padded : 0;
       copy_by_block(grads, op.grad_outputs + index * s.outputs, place.count * s.outputs);
-      multiply_adjoints(shares, adjoints, weights, padded, stride, place.count, false);
+      multiply_adjoints<kLstmGates>(shares, adjoints, weights, padded, stride, place.count, false);
       __syncthreads();
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded, tile = item / padded;
         const int first = static_cast<int>(tile) * kTile;
-        const RowTile<T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back, place.count - first);
+        const RowTile<Gates, T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back,
+                                      place.count - first);
         T hidden[kTile] = {};
 #pragma unroll
         for (int r = 0; r < kTile; ++r) {
           const int k = first + r;
           if (k >= place.count) continue;
           const int64_t at = unit * stride + k, place_of = index + k;
-          const Gates<T>& y = saved.gates[r];
-          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
-          const T m_h = gather_adjoint(shares, padded, at, stride, head, unit, grads + k * s.outputs, s.outputs);
+          const Gates<T>& y = saved.step[r];
+          const T u = std::tanh(saved.state[r]), p_c = saved.earlier_state[r];
+          const T m_h =
+              gather_adjoint<kLstmGates>(shares, padded, at, stride, head, unit, grads + k * s.outputs, s.outputs);
           const T m_c = lstm_cell_adjoint(y, u, m_h, carried[at]);
           const Gates<T> a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
           carried[at] = op.carry * (m_c * y.f);

@@ -40,7 +40,8 @@ __global__ void __launch_bounds__(kThreads)
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded;
         const int first = static_cast<int>(item / padded) * kTile;
-        const RowTile<T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back, place.count - first);
+        const RowTile<Gates, T> saved(op.saved + (index + first) * 5 * padded + unit, padded, back,
+                                      place.count - first);
         T a[kTile][4] = {};
 #pragma unroll
         for (int r = 0; r < kTile; ++r)
@@ -55,8 +56,8 @@ __global__ void __launch_bounds__(kThreads)
             next_hidden[at] = next_d_hidden[at] = T(0);
             continue;
           }
-          const Gates<T>&y = saved.gates[r], d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
-          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
+          const Gates<T>&y = saved.step[r], d_a = {a[r][0], a[r][1], a[r][2], a[r][3]};
+          const T u = std::tanh(saved.state[r]), p_c = saved.earlier_state[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
           const T d_c = lstm_cell_tangent(y, p_c, d_y, op.carry * d_cell[at]);
           d_cell[at] = d_c;
@@ -121,15 +122,15 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t t = s.horizon - 1; t >= 0; --t) {
       const int64_t index = place.index(s, t), back = t > 0 ? step * 5 * padded : 0;
       copy_by_block(grads, op.grad_outputs + index * s.outputs, place.count * s.outputs);
-      multiply_adjoints(shares, adjoints, weights, padded, stride, place.count, false);
-      multiply_adjoints(shares, firsts, direction, padded, stride, place.count, true);
+      multiply_adjoints<kLstmGates>(shares, adjoints, weights, padded, stride, place.count, false);
+      multiply_adjoints<kLstmGates>(shares, firsts, direction, padded, stride, place.count, true);
       __syncthreads();
       for (int64_t item = threadIdx.x; item / padded * kTile < place.count; item += blockDim.x) {
         const int64_t unit = item % padded, tile = item / padded;
         const int first = static_cast<int>(tile) * kTile;
         const int64_t row = (index + first) * 5 * padded + unit;
-        const RowTile<T> saved(op.saved + row, padded, back, place.count - first);
-        const RowTile<T> tangent(tangents + row, padded, back, place.count - first);
+        const RowTile<Gates, T> saved(op.saved + row, padded, back, place.count - first);
+        const RowTile<Gates, T> tangent(tangents + row, padded, back, place.count - first);
         T hidden_adjoints[kTile], d_hidden[kTile] = {};
 #pragma unroll
         for (int r = 0; r < kTile; ++r)
@@ -139,12 +140,13 @@ __global__ void __launch_bounds__(kThreads)
           const int k = first + r;
           if (k >= place.count) continue;
           const int64_t at = unit * stride + k, place_of = index + k;
-          const Gates<T>&y = saved.gates[r], &d_a = tangent.gates[r];
-          const T u = std::tanh(saved.cell[r]), p_c = saved.earlier_cell[r];
-          const T d_c = tangent.cell[r], d_p_c = op.carry * tangent.earlier_cell[r];
+          const Gates<T>&y = saved.step[r], &d_a = tangent.step[r];
+          const T u = std::tanh(saved.state[r]), p_c = saved.earlier_state[r];
+          const T d_c = tangent.state[r], d_p_c = op.carry * tangent.earlier_state[r];
           const Gates<T> d_y = lstm_gate_tangents(y, d_a);
           const T m_h = hidden_adjoints[r], m_c = lstm_cell_adjoint(y, u, m_h, first_carried[at]);
-          const T l_h = gather_adjoint(shares, padded, at, stride, d_head, unit, grads + k * s.outputs, s.outputs);
+          const T l_h =
+              gather_adjoint<kLstmGates>(shares, padded, at, stride, d_head, unit, grads + k * s.outputs, s.outputs);
           const CellSecond<T> l = lstm_second(y, p_c, u, d_a, d_y, d_p_c, d_c, m_h, m_c, l_h, carried[at]);
           const Gates<T> m_a = lstm_gate_adjoints(y, p_c, u, m_h, m_c);
           first_carried[at] = op.carry * (m_c * y.f);

@@ -149,7 +149,7 @@ struct Device : Gpu {
     for (int64_t i = 0; i < game.num_networks; ++i) {
       const LstmShape& s = game.networks[i].shape;
       op.networks[i] = game.networks[i];
-      packed.push_back(pack_weights(*this, game.networks[i].weights.recurrent, s));
+      packed.push_back(pack_weights<kLstmGates>(*this, game.networks[i].weights.recurrent, s));
       op.packed[i] = packed.back().data();
       if (game.networks[i].policy) op.policy[game.networks[i].player] = static_cast<int32_t>(i);
       rows += forward_rows(s) + round_to_four(s.outputs);

@@ -18,7 +18,7 @@ import pytest
 from conftest import EMULATED
 
 HERE = Path(__file__).parent
-OPS = ["gae", "returns", "baseline", "table", "dice", "lstm", "rollout", "quantile_huber", "iterated_2x2"]
+OPS = ["gae", "returns", "baseline", "table", "dice", "lstm", "gru", "rollout", "quantile_huber", "iterated_2x2"]
 # of torch's machinery around an op, which is the same for all kernels, and slow
 NOT_OF_KERNELS = "not registrations and not registered and not compiles and not scripts"
 

@@ -13,7 +13,7 @@ from checks import (
     strided,
 )
 from gru_cases import Case, gru_case
-from lstm_cases import NUM_STATES, derivatives, relative_errors, simd_level, simd_levels
+from lstm_cases import NUM_STATES, derivatives, relative_errors
 from torch.autograd import forward_ad
 from torch.func import grad, jvp, vmap
 
@@ -39,23 +39,6 @@ def test_value_and_both_derivatives_agree_with_the_twin(device, sizes, dtype, de
     actual = on("cpu", *derivatives(Case(*on(device, *case)), lambda *tensors: ops.gru(*tensors, carry)))
     errors = relative_errors(actual, derivatives(case, lambda *tensors: reference.gru(*tensors, carry)))
     assert max(errors) < (2e-14 if dtype == torch.float64 else 6e-6), errors
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("level", simd_levels())
-@pytest.mark.parametrize("units", [1, 17, 64])
-def test_every_simd_level_agrees_with_the_twin_to_second_order(level, dtype, units):
-    case = gru_case(8, 2, 35, units, 2, dtype=dtype)
-    with simd_level(level):
-        errors = relative_errors(derivatives(case, ops.gru), derivatives(case, reference.gru))
-    assert max(errors) < (2e-14 if dtype == torch.float64 else 6e-6), errors
-
-
-@pytest.mark.parametrize("level", simd_levels())
-def test_at_every_simd_level_thread_count_changes_no_bit(level):
-    case = gru_case(3, 2, 70, 20, 2, dtype=torch.float32)
-    with simd_level(level):
-        check_thread_counts(lambda: derivatives(case, ops.gru))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

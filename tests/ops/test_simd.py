@@ -7,21 +7,26 @@ import sys
 import pytest
 import torch
 from checks import DTYPES, check_thread_counts
+from gru_cases import gru_case
 from lstm_cases import derivatives, game_case, lstm_case, relative_errors, simd_level, simd_levels
 
 from mamrl import ops
 from mamrl.ops import reference
 
 LEVELS = simd_levels()
+NETWORKS = {"lstm": (lstm_case, ops.lstm, reference.lstm), "gru": (gru_case, ops.gru, reference.gru)}
+every_network = pytest.mark.parametrize("network", NETWORKS)
 
 
+@every_network
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("units", [1, 17, 64])
-def test_every_level_agrees_with_the_twin_to_second_order(level, dtype, units):
-    case = lstm_case(8, 2, 35, units, 2, dtype=dtype)
+def test_every_level_agrees_with_the_twin_to_second_order(level, dtype, units, network):
+    make, op, twin = NETWORKS[network]
+    case = make(8, 2, 35, units, 2, dtype=dtype)
     with simd_level(level):
-        errors = relative_errors(derivatives(case, ops.lstm), derivatives(case, reference.lstm))
+        errors = relative_errors(derivatives(case, op), derivatives(case, twin))
     assert max(errors) < (2e-14 if dtype == torch.float64 else 6e-6), errors
 
 
@@ -34,11 +39,13 @@ def test_every_level_plays_the_twins_trajectories(level):
         assert torch.equal(a, b)
 
 
+@every_network
 @pytest.mark.parametrize("level", LEVELS)
-def test_at_every_level_thread_count_changes_no_bit(level):
-    case = lstm_case(3, 2, 70, 20, 2, dtype=torch.float32)
+def test_at_every_level_thread_count_changes_no_bit(level, network):
+    make, op, _ = NETWORKS[network]
+    case = make(3, 2, 70, 20, 2, dtype=torch.float32)
     with simd_level(level):
-        check_thread_counts(lambda: derivatives(case, ops.lstm))
+        check_thread_counts(lambda: derivatives(case, op))
 
 
 def test_what_one_level_saved_serves_another():

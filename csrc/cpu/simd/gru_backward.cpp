@@ -9,7 +9,6 @@ struct GruBackwardScratch {
   T* recurrent;    // (3P, P)
   T* head;         // (A, P)
   T* hidden_grad;  // (block, P): m_h
-  T* carried;      // (block, P): carry z(t+1) m_h(t+1)
   T* zeros;        // (P): h before the first step
   ContractionRows<T> rows;
 
@@ -18,7 +17,6 @@ struct GruBackwardScratch {
         recurrent(arena.take<T>(kGruGates * padded * padded)),
         head(arena.take<T>(s.outputs * padded)),
         hidden_grad(arena.take<T>(kTrajectoryBlock * padded)),
-        carried(arena.take<T>(kTrajectoryBlock * padded)),
         zeros(arena.take<T>(padded)),
         rows(arena, 4 * padded, padded) {}
 };
@@ -36,19 +34,24 @@ static void backward_block(const RecurrentBackwardParts<T>& op, GruBackwardScrat
   const RecurrentShape& shape = op.shape;
   const int64_t padded = s.padded, outputs = shape.outputs, saved_row = 5 * padded;
   const int64_t step = shape.chains * shape.trajectories;
-  fill_zero(s.carried, count * padded);
+  fill_zero(s.hidden_grad, count * padded);
   fill_zero(s.zeros, padded);
   s.rows.start(count);
   for (int64_t t = shape.horizon - 1; t >= 0; --t) {
     const int64_t index = (t * shape.chains + chain) * shape.trajectories + first;
     const T* saved = op.saved + index * saved_row;
     const T* grads = op.grad_outputs + index * outputs;
-    transpose_head(s.hidden_grad, grads, s.head, padded, count, outputs, padded);
+    // hidden_grad is carry z(t+1) m_h(t+1) as yet
+    add_product(s.hidden_grad, padded, grads, outputs, 1, s.head, padded, count, outputs, padded);
     Ahead ahead;
     if (t > 0) {
       const int64_t tiles = product_tiles<T>(count, kGruGates * padded, padded);
       ahead.add(saved - step * saved_row, count * saved_row, tiles);
       ahead.add(op.adjoints + (index - step) * padded, count * padded, tiles);
+      if (!shape.rows) {
+        const int64_t row = kGruGates * shape.units;
+        ahead.add(op.gradients.gate_inputs + (index - step) * row, count * row, tiles);
+      }
     }
     if (t + 1 < shape.horizon) {
       add_product(s.hidden_grad, padded, s.rows.current_adjoints(), s.rows.adjoint_stride, 1, s.recurrent, padded,
@@ -64,23 +67,22 @@ static void backward_block(const RecurrentBackwardParts<T>& op, GruBackwardScrat
       for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
         const int64_t at = k * padded + unit;
         const GruStep<Vec<T>> y = load_step(y_row + unit, padded);
-        const Vec<T> m_h = load(s.hidden_grad + at) + load(s.carried + at), p_h = load(p_row + unit);
+        const Vec<T> m_h = load(s.hidden_grad + at), p_h = load(p_row + unit);
         const GruChanges<Vec<T>> m = gru_adjoints(y, p_h, m_h);
         store_changes(gate_adjoints + k * s.rows.adjoint_stride + unit, padded, 3 * padded, m);
         store(earlier_hidden + at, p_h);
-        store(s.carried + at, op.carry * (y.z * m_h));
+        store(s.hidden_grad + at, op.carry * (y.z * m_h));
         store(adjoint_row + unit, m_h);
-        add_to(partial.recurrent_bias + unit, m.q);
-        const Vec<T> h = load(y_row + 4 * padded + unit);
-        for (int64_t a = 0; a < outputs; ++a) add_to(partial.head + a * padded + unit, grads[k * outputs + a] * h);
       }
     }
+    add_product(partial.head, padded, grads, 1, outputs, saved + 4 * padded, saved_row, outputs, count, padded);
     add_bias_gradient(partial.bias, grads, count, outputs);
     scatter_gate_gradient<kGruGates>(op.grad_dense(), partial.table, op.weights.states, shape, index, gate_adjoints,
                                      s.rows.adjoint_stride, 3 * padded, count);
     if (s.rows.full() || t == 0) {
       add_product(partial.recurrent, padded, s.rows.adjoints, 1, s.rows.adjoint_stride, s.rows.hidden, padded,
                   kGruGates * padded, s.rows.filled, padded);
+      add_sum(partial.recurrent_bias, s.rows.adjoints + 2 * padded, s.rows.adjoint_stride, s.rows.filled, padded);
       s.rows.flush();
     }
   }

@@ -17,7 +17,6 @@ struct GruDoubleBackwardScratch {
   // reverse pass
   T* recurrent;                 // (6P, P): the weights, then the direction, times carry
   T* hidden_grad;               // (block, P): l_h
-  T* carried;                   // (block, P): what later steps carry to h beside their pre-activations
   T* zeros;                     // (5, P): the step before the first
   ContractionRows<T> gathered;  // l_a and m_a of r, z, q, and l_a of n, beside h' and its tangent
 
@@ -31,7 +30,6 @@ struct GruDoubleBackwardScratch {
         tangents(arena.take<T>(s.horizon * smaller(kTrajectoryBlock, s.trajectories) * 5 * padded)),
         recurrent(arena.take<T>(2 * kGruGates * padded * padded)),
         hidden_grad(arena.take<T>(kTrajectoryBlock * padded)),
-        carried(arena.take<T>(kTrajectoryBlock * padded)),
         zeros(arena.take<T>(5 * padded)),
         gathered(arena, 7 * padded, 2 * padded) {}
 
@@ -108,6 +106,10 @@ static void tangent_pass(const RecurrentDoubleBackwardParts<T>& op, GruDoubleBac
       const int64_t tiles = padded / kLanes<T> * (count / kTileRows + 1);
       ahead.add(saved + step * row, count * row, tiles);
       ahead.add(tangents + count * row, count * row, tiles);
+      if (!shape.rows) {
+        const int64_t inputs = kGruGates * shape.units;
+        ahead.add(op.direction.gate_inputs + (index + step) * inputs, count * inputs, tiles);
+      }
     }
     for (int64_t unit = 0; unit < padded; unit += kLanes<T>) {
       for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
@@ -131,14 +133,15 @@ static void reverse_pass(const RecurrentDoubleBackwardParts<T>& op, GruDoubleBac
   const int64_t padded = s.padded, outputs = shape.outputs, row = 5 * padded, hidden = 4 * padded;
   const int64_t step = shape.chains * shape.trajectories, half = kGruGates * padded;
   const int64_t adjoint_stride = s.gathered.adjoint_stride, hidden_stride = s.gathered.hidden_stride;
-  fill_zero(s.carried, count * padded);
+  fill_zero(s.hidden_grad, count * padded);
   s.gathered.start(count);
   for (int64_t t = shape.horizon - 1; t >= 0; --t) {
     const int64_t index = (t * shape.chains + chain) * shape.trajectories + first;
     const T* saved = op.saved + index * row;
     const T* tangents = s.tangents + t * count * row;
     const T* grads = op.grad_outputs + index * outputs;
-    transpose_head(s.hidden_grad, grads, s.heads, 2 * padded, count, outputs, padded);
+    // hidden_grad is what the later step carries beside its pre-activations as yet
+    add_product(s.hidden_grad, padded, grads, outputs, 1, s.heads, 2 * padded, count, outputs, padded);
     Ahead ahead;
     if (t > 0) {
       const int64_t tiles = product_tiles<T>(count, 2 * half, padded);
@@ -164,9 +167,9 @@ static void reverse_pass(const RecurrentDoubleBackwardParts<T>& op, GruDoubleBac
         const GruStep<Vec<T>> y = load_step(y_row + unit, padded);
         const GruChanges<Vec<T>> d = load_changes(tangent_row + unit, padded);
         const Vec<T> p_h = load(p_row + unit), d_p_h = op.carry * load(p_tangent_row + unit);
-        const Vec<T> m_h = load(adjoint_row + unit), l_h = load(s.hidden_grad + at) + load(s.carried + at);
+        const Vec<T> m_h = load(adjoint_row + unit), l_h = load(s.hidden_grad + at);
         const GruSecond<Vec<T>> l = gru_second(y, d, p_h, d_p_h, m_h, l_h);
-        store(s.carried + at, op.carry * l.p_h);
+        store(s.hidden_grad + at, op.carry * l.p_h);
         T* second_row = second_adjoints + k * adjoint_stride + unit;
         store_changes(second_row, padded, 2 * half, l.a);
         const GruChanges<Vec<T>> m = gru_adjoints(y, p_h, m_h);
@@ -175,11 +178,9 @@ static void reverse_pass(const RecurrentDoubleBackwardParts<T>& op, GruDoubleBac
         store(second_row + half + 2 * padded, m.q);
         store(earlier_hidden + k * hidden_stride + unit, p_h);
         store(earlier_hidden + k * hidden_stride + padded + unit, d_p_h);
-        add_to(partial.recurrent_bias + unit, l.a.q);
-        const Vec<T> d_h = load(tangent_row + hidden + unit);
-        for (int64_t a = 0; a < outputs; ++a) add_to(partial.head + a * padded + unit, grads[k * outputs + a] * d_h);
       }
     }
+    add_product(partial.head, padded, grads, 1, outputs, tangents + hidden, row, outputs, count, padded);
     scatter_gate_gradient<kGruGates>(op.grad_dense(), partial.table, op.weights.states, shape, index, second_adjoints,
                                      adjoint_stride, 2 * half, count);
     if (s.gathered.full() || t == 0) {
@@ -187,6 +188,7 @@ static void reverse_pass(const RecurrentDoubleBackwardParts<T>& op, GruDoubleBac
         add_product(partial.recurrent, padded, s.gathered.adjoints + pass * half, 1, adjoint_stride,
                     s.gathered.hidden + pass * padded, hidden_stride, half, s.gathered.filled, padded);
       }
+      add_sum(partial.recurrent_bias, s.gathered.adjoints + 2 * padded, adjoint_stride, s.gathered.filled, padded);
       s.gathered.flush();
     }
   }

@@ -21,10 +21,11 @@ MAMRL_FN GruChanges<Vec<T>> load_changes(const T* row, int64_t padded) {
   return {load(row), load(row + padded), load(row + 2 * padded), load(row + 3 * padded)};
 }
 
-// to += what
+// to (P) += the sum of `count` rows
 template <class T>
-MAMRL_FN void add_to(T* to, Vec<T> what) {
-  store(to, load(to) + what);
+static void add_sum(T* to, const T* rows, int64_t stride, int64_t count, int64_t padded) {
+  const T one = 1;
+  add_product(to, padded, &one, 0, 0, rows, stride, 1, count, padded);
 }
 
 }  // namespace mamrl::MAMRL_SIMD

@@ -38,8 +38,10 @@ static void run_forward(const RecurrentForward<T>& op, int64_t first_task, int64
         const int64_t index = (t * s.chains + chain) * s.trajectories + first;
         scratch.rows.set_step(s, op.weights, index, count);
         T* saved = op.saved + index * 5 * net.padded;
+        const int64_t next = t + 1 < s.horizon ? s.chains * s.trajectories : 0;
+        const T* inputs = next && !s.rows ? op.weights.gate_inputs + (index + next) * kGates * s.units : nullptr;
         forward_step(net, scratch.rows.at, count, op.outputs + index * s.outputs, saved,
-                     t + 1 < s.horizon ? saved + s.chains * s.trajectories * 5 * net.padded : nullptr);
+                     next ? saved + next * 5 * net.padded : nullptr, inputs);
       }
     });
   }

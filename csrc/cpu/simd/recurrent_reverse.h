@@ -25,7 +25,7 @@ struct Partial {
 // states that they met. One product over many rows reads and writes the gradient once for all of them.
 template <class T>
 struct ContractionRows {
-  static constexpr int64_t kCapacity = 128;
+  static constexpr int64_t kCapacity = 64;
   T *adjoints, *hidden;
   int64_t adjoint_stride, hidden_stride;
   int64_t count = 0;   // trajectories: rows a step

@@ -110,6 +110,7 @@ static void apply_head(T* outputs, const T* head, const T* bias, const T* rows, 
 // A network's weights of one chain, ready for forward steps, and the hidden state of a block of trajectories.
 template <class T, int kGates>
 struct RecurrentNetwork {
+  static constexpr int kNumGates = kGates;
   int64_t units, padded, outputs;
   T* panels;  // (P / lanes, N, G, lanes)
   T* head;    // (A, P)
@@ -133,13 +134,15 @@ struct RecurrentNetwork {
 };
 
 // All units of `count` trajectories; outputs (count, A); saved (count, 5, P) or null, next_saved where the next step's
-// will lie, or null. The network's own forward_tile<R>(network, rows, first trajectory, unit, saved) makes a block of
-// units of R trajectories.
+// will lie, or null; next_inputs its gate inputs, or null where they are no memory of their own. The network's own
+// forward_tile<R>(network, rows, first trajectory, unit, saved) makes a block of units of R trajectories.
 template <class Network, class T>
 static void forward_step(Network& net, const T* const* gate_rows, int64_t count, T* outputs, T* saved,
-                         const T* next_saved = nullptr) {
+                         const T* next_saved = nullptr, const T* next_inputs = nullptr) {
   Ahead ahead;
-  if (next_saved) ahead.add(next_saved, count * 5 * net.padded, net.padded / kLanes<T> * (count / kTileRows + 1));
+  const int64_t tiles = net.padded / kLanes<T> * (count / kTileRows + 1);
+  if (next_saved) ahead.add(next_saved, count * 5 * net.padded, tiles);
+  if (next_inputs) ahead.add(next_inputs, count * Network::kNumGates * net.units, tiles);
   for (int64_t unit = 0; unit < net.padded; unit += kLanes<T>) {
     for_tiles(count, [&]<int R>(int64_t k) __attribute__((always_inline)) {
       ahead.next();
