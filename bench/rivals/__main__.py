@@ -1,8 +1,8 @@
 """``python -m bench.rivals [TOPIC...]``: other people's libraries beside this one, the same work on the same cores.
 
-Every topic is a file of this folder with a function ``contests``, of what is timed in turns, or ``results``, of what is
-trained once. It is measured in a process of its own, on one core, and writes its rows to a CSV file; the page is written
-from whatever CSV files there are. What is not installed, or fails, is left out of the table with the reason.
+Every topic is a file of this folder with a function ``contests``, of what is timed in turns, or ``results``, of what
+is trained once. It is measured in a process of its own, on one core, and writes its rows to a CSV file; the page is
+written from whatever CSV files there are. What is not installed, or fails, is left out with the reason.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""LOLA-DiCE in the iterated prisoner's dilemma: an update of TorchOpt's and OpenSpiel's beside ours, and what each earns.
+"""LOLA-DiCE in the iterated prisoner's dilemma: an update of TorchOpt's and OpenSpiel's beside ours, and the rewards.
 
 TorchOpt's package does not hold its LOLA-DiCE example; what is measured is that example's shape, on its MetaSGD: both
-players simulate the other's step with a differentiable optimiser, and sample by a loop of eager torch. OpenSpiel's is the
-agent that it ships, trained as in its own example, the opponent's parameters known as they are to the others.
+players simulate the other's step with a differentiable optimiser, and sample by a loop of eager torch. OpenSpiel's is
+the agent that it ships, trained as in its own example, the opponent's parameters known as they are to the others.
 """
 
 from __future__ import annotations
@@ -257,13 +257,20 @@ class OpenSpiel:
         return [torch.from_numpy(theta[:, 0] - theta[:, 1]) for theta in thetas]
 
 
-def open_spiel_payoffs() -> list[np.ndarray]:
-    """Of its game, by joint action: the one thing of its that can be compared, since it learns its baseline."""
+def open_spiel_with_our_payoffs() -> OpenSpiel:
+    """Its payoffs are what can be compared: it learns its baseline, so that its gradients are others.
+
+    Raises:
+        ValueError: they are not ours.
+    """
     from open_spiel.python.environments.iterated_matrix_game import IteratedPrisonersDilemma
 
     env = IteratedPrisonersDilemma(iterations=2, batch_size=4)
     env.reset()
-    return [np.asarray(reward) for reward in env.step(np.array([[0, 0], [0, 1], [1, 0], [1, 1]])).rewards]
+    theirs = env.step(np.array([[0, 0], [0, 1], [1, 0], [1, 1]])).rewards
+    if not np.array_equal(np.stack(theirs), GAME.payoffs.flatten(1).numpy()):
+        raise ValueError(f"its payoffs are {theirs}")
+    return OpenSpiel()
 
 
 def contests() -> Iterator[Contest]:
@@ -276,20 +283,15 @@ def contests() -> Iterator[Contest]:
             Way("TorchOpt, MetaSGD", TorchOpt, "torchopt", torchopt_gradients, 1e-3, "after its example"),
             Way(
                 "OpenSpiel, OpponentShapingAgent",
-                OpenSpiel,
+                open_spiel_with_our_payoffs,
                 "open-spiel",
-                # its game is ours; its gradients have another baseline
-                lambda step: mamrl_gradients("dice") if same_payoffs() else [],
-                note="its game compared, its gradients have a learned critic; plays the episodes of its critics too",
+                lambda step: None,
+                note="its payoffs are ours, its gradients have a learned critic, for which it plays more episodes",
             ),
         ],
         rounds=3,
         seconds=0.5,
     )
-
-
-def same_payoffs() -> bool:
-    return all(np.array_equal(a, b.flatten()) for a, b in zip(open_spiel_payoffs(), GAME.payoffs.numpy(), strict=True))
 
 
 def results() -> Iterator[Row]:
