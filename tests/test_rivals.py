@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.rivals import page
+from bench.rivals.__main__ import TOPICS
 from bench.rivals.behind import reason
 from bench.rivals.contest import OURS, Contest, Row, Way, difference, run
 
@@ -118,3 +120,8 @@ def test_the_page_has_a_section_of_its_own_and_says_where_a_rival_is_ahead(rows,
 )
 def test_times_have_three_digits_and_a_unit(seconds, text):
     assert page.seconds(seconds) == text
+
+
+def test_every_topic_is_a_file():
+    folder = Path(page.__file__).parent
+    assert all((folder / f"{topic}.py").is_file() for topic in TOPICS)

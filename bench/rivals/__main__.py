@@ -1,8 +1,8 @@
 """``python -m bench.rivals [TOPIC...]``: other people's libraries beside this one, the same work on the same cores.
 
-Every topic is a file of this folder with a function ``contests``. It is measured in a process of its own, on one core,
-and writes its rows to a CSV file; the page is written from whatever CSV files there are. What
-is not installed, or fails, is left out of the table with the reason.
+Every topic is a file of this folder with a function ``contests``, of what is timed in turns, or ``results``, of what
+is trained once. It is measured in a process of its own, on one core, and writes its rows to a CSV file; the page is
+written from whatever CSV files there are. What is not installed, or fails, is left out with the reason.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ TOPICS = (
     "half_cheetah",
     "gae",
     "baseline",
+    "lola_dice",
+    "meta_gradient",
+    "to_the_result",
 )
 
 
@@ -46,9 +49,12 @@ def measure(topic: str, out: Path) -> None:
     torch.set_num_threads(1)
     module = importlib.import_module(f"bench.rivals.{topic}")
     rows: list[contest.Row] = []
-    for each in module.contests():
+    for each in module.contests() if hasattr(module, "contests") else ():
         print(f"  {each.work}", flush=True)
         rows += contest.run(each, lambda text: print(text, flush=True))
+    for row in module.results() if hasattr(module, "results") else ():
+        print(f"  {row.work}: {row.way}, {page.seconds(row.median)}, {row.checked}", flush=True)
+        rows.append(row)
     page.write_rows(out / f"{topic}.csv", rows)
 
 

@@ -16,10 +16,6 @@ OURS = "mamrl"
 ROUND = 0.05
 
 
-class NotHere(ImportError):
-    """A rival that cannot take part on this machine, with the reason as its message."""
-
-
 @dataclass(frozen=True)
 class Way:
     """One way to do the work.
