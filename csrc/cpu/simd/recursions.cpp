@@ -6,39 +6,61 @@
 
 namespace mamrl::MAMRL_SIMD {
 
-MAMRL_FN bool at(const bool* mask, int64_t i) { return mask && mask[i]; }
+// Which masks there are is part of a loop's type: one that asks at every number whether there is a mask is not
+// vectorised.
+template <bool kThere>
+MAMRL_FN bool at(const bool* mask, int64_t i) {
+  if constexpr (kThere) {
+    return reinterpret_cast<const uint8_t*>(mask)[i] != 0;  // as bool, GCC 12 finds no vector type for it
+  } else {
+    return false;
+  }
+}
 
-// kEnds and kLast spare what most rows do not need; the compiler makes a loop for each.
-template <bool kEnds, bool kLast, class T>
+// Calls loop.operator()<whether there are terminations, whether there are truncations>().
+template <class Loop>
+MAMRL_FN void with_masks(const bool* terminations, const bool* truncations, Loop loop) {
+  if (terminations && truncations) {
+    loop.template operator()<true, true>();
+  } else if (terminations) {
+    loop.template operator()<true, false>();
+  } else if (truncations) {
+    loop.template operator()<false, true>();
+  } else {
+    loop.template operator()<false, false>();
+  }
+}
+
+template <bool kTerminations, bool kTruncations, bool kLast, class T>
 MAMRL_FN void gae_row(const GaeColumns<T>& op, int64_t begin, int64_t end) {
   const T* __restrict__ rewards = op.rewards, * __restrict__ values = op.values, * __restrict__ next_values = op.next_values;
   const T* __restrict__ carried = op.advantages + op.columns;
   T* __restrict__ advantages = op.advantages;
+  const bool *terminations = op.terminations, *truncations = op.truncations;
   const T discount = op.discount, discount_lambda = op.discount_lambda;
 #pragma GCC ivdep
   for (int64_t i = begin; i < end; ++i) {
     advantages[i] =
-        gae_step<T>(rewards[i], values[i], next_values[i], kLast ? T(0) : carried[i], kEnds && at(op.terminations, i),
-                    kEnds && at(op.truncations, i), discount, discount_lambda);
+        gae_step<T>(rewards[i], values[i], next_values[i], kLast ? T(0) : carried[i],
+                    at<kTerminations>(terminations, i), at<kTruncations>(truncations, i), discount, discount_lambda);
   }
 }
 
 template <class T>
 void gae(const GaeColumns<T>& op, int64_t begin, int64_t end) {
-  const bool ends = op.terminations || op.truncations;
-  for (int64_t t = op.horizon - 1; t >= 0; --t) {
-    const int64_t first = t * op.columns + begin, last = t * op.columns + end;
-    if (t + 1 == op.horizon) {
-      gae_row<true, true>(op, first, last);
-    } else if (ends) {
-      gae_row<true, false>(op, first, last);
-    } else {
-      gae_row<false, false>(op, first, last);
+  with_masks(op.terminations, op.truncations, [&]<bool kTerminations, bool kTruncations>() {
+    for (int64_t t = op.horizon - 1; t >= 0; --t) {
+      const int64_t first = t * op.columns + begin, last = t * op.columns + end;
+      if (t + 1 == op.horizon) {
+        gae_row<kTerminations, kTruncations, true>(op, first, last);
+      } else {
+        gae_row<kTerminations, kTruncations, false>(op, first, last);
+      }
     }
-  }
+  });
 }
 
-template <bool kEnds, bool kFirst, class T>
+template <bool kTerminations, bool kTruncations, bool kFirst, class T>
 MAMRL_FN void gae_backward_row(const GaeBackwardColumns<T>& op, int64_t begin, int64_t end) {
   const T* __restrict__ grad = op.grad, * __restrict__ before = op.grad_rewards - op.columns;
   T* __restrict__ grad_rewards = op.grad_rewards, * __restrict__ grad_values = op.grad_values;
@@ -48,30 +70,33 @@ MAMRL_FN void gae_backward_row(const GaeBackwardColumns<T>& op, int64_t begin, i
   const T discount = op.discount, discount_lambda = op.discount_lambda;
 #pragma GCC ivdep
   for (int64_t i = begin; i < end; ++i) {
-    const bool ended_before = kEnds && !kFirst && (at(terminations, i - op.columns) || at(truncations, i - op.columns));
-    const T trace = kFirst ? grad[i] : gae_trace_step<T>(grad[i], before[i], ended_before, discount_lambda);
+    T trace = grad[i];
+    if constexpr (!kFirst) {
+      const int64_t j = i - op.columns;
+      const bool ended_before = at<kTerminations>(terminations, j) | at<kTruncations>(truncations, j);
+      trace = gae_trace_step<T>(trace, before[i], ended_before, discount_lambda);
+    }
     grad_rewards[i] = trace;
     grad_values[i] = (separate || kFirst ? T(0) : grad_values[i]) - trace;
-    grad_next[i] = kEnds && at(terminations, i) ? T(0) : discount * trace;
+    grad_next[i] = at<kTerminations>(terminations, i) ? T(0) : discount * trace;
   }
 }
 
 template <class T>
 void gae_backward(const GaeBackwardColumns<T>& op, int64_t begin, int64_t end) {
-  const bool ends = op.terminations || op.truncations;
-  for (int64_t t = 0; t < op.horizon; ++t) {
-    const int64_t first = t * op.columns + begin, last = t * op.columns + end;
-    if (t == 0) {
-      gae_backward_row<true, true>(op, first, last);
-    } else if (ends) {
-      gae_backward_row<true, false>(op, first, last);
-    } else {
-      gae_backward_row<false, false>(op, first, last);
+  with_masks(op.terminations, op.truncations, [&]<bool kTerminations, bool kTruncations>() {
+    for (int64_t t = 0; t < op.horizon; ++t) {
+      const int64_t first = t * op.columns + begin, last = t * op.columns + end;
+      if (t == 0) {
+        gae_backward_row<kTerminations, kTruncations, true>(op, first, last);
+      } else {
+        gae_backward_row<kTerminations, kTruncations, false>(op, first, last);
+      }
     }
-  }
+  });
 }
 
-template <bool kEnds, bool kLast, class T>
+template <bool kTerminations, bool kTruncations, bool kLast, class T>
 MAMRL_FN void returns_row(const ReturnsColumns<T>& op, int64_t begin, int64_t end) {
   const T* __restrict__ rewards = op.rewards, * __restrict__ next_values = op.next_values;
   const T* __restrict__ carried = op.returns + op.columns;
@@ -80,45 +105,62 @@ MAMRL_FN void returns_row(const ReturnsColumns<T>& op, int64_t begin, int64_t en
   const T discount = op.discount;
 #pragma GCC ivdep
   for (int64_t i = begin; i < end; ++i) {
-    const T bootstrap = (kEnds || kLast) && next_values ? next_values[i] : T(0);
-    returns[i] = return_step<T>(rewards[i], bootstrap, kLast ? bootstrap : carried[i], kEnds && at(terminations, i),
-                                kEnds && at(truncations, i), discount);
+    const T bootstrap = (kTruncations || kLast) && next_values ? next_values[i] : T(0);
+    returns[i] = return_step<T>(rewards[i], bootstrap, kLast ? bootstrap : carried[i],
+                                at<kTerminations>(terminations, i), at<kTruncations>(truncations, i), discount);
   }
 }
 
 template <class T>
 void returns(const ReturnsColumns<T>& op, int64_t begin, int64_t end) {
-  const bool ends = op.terminations || op.truncations;
-  for (int64_t t = op.horizon - 1; t >= 0; --t) {
-    const int64_t first = t * op.columns + begin, last = t * op.columns + end;
-    if (t + 1 == op.horizon) {
-      returns_row<true, true>(op, first, last);
-    } else if (ends) {
-      returns_row<true, false>(op, first, last);
-    } else {
-      returns_row<false, false>(op, first, last);
+  with_masks(op.terminations, op.truncations, [&]<bool kTerminations, bool kTruncations>() {
+    for (int64_t t = op.horizon - 1; t >= 0; --t) {
+      const int64_t first = t * op.columns + begin, last = t * op.columns + end;
+      if (t + 1 == op.horizon) {
+        returns_row<kTerminations, kTruncations, true>(op, first, last);
+      } else {
+        returns_row<kTerminations, kTruncations, false>(op, first, last);
+      }
     }
+  });
+}
+
+template <bool kTerminations, bool kTruncations, bool kFirst, bool kLast, class T>
+MAMRL_FN void returns_backward_row(const ReturnsBackwardColumns<T>& op, int64_t begin, int64_t end) {
+  const T* __restrict__ grad = op.grad, * __restrict__ before = op.grad_rewards - op.columns;
+  T* __restrict__ grad_rewards = op.grad_rewards, * __restrict__ grad_next = op.grad_next_values;
+  const bool *terminations = op.terminations, *truncations = op.truncations;
+  const T discount = op.discount;
+#pragma GCC ivdep
+  for (int64_t i = begin; i < end; ++i) {
+    T trace = grad[i];
+    if constexpr (!kFirst) {
+      const int64_t j = i - op.columns;
+      const bool ended_before = at<kTerminations>(terminations, j) | at<kTruncations>(truncations, j);
+      trace = return_trace_step<T>(trace, before[i], ended_before, discount);
+    }
+    grad_rewards[i] = trace;
+    const bool bootstraps = (kLast | at<kTruncations>(truncations, i)) & !at<kTerminations>(terminations, i);
+    grad_next[i] = bootstraps ? discount * trace : T(0);
   }
 }
 
 template <class T>
 void returns_backward(const ReturnsBackwardColumns<T>& op, int64_t begin, int64_t end) {
-  const T* __restrict__ grad = op.grad;
-  T* __restrict__ grad_rewards = op.grad_rewards, * __restrict__ grad_next = op.grad_next_values;
-  const bool *terminations = op.terminations, *truncations = op.truncations;
-  for (int64_t t = 0; t < op.horizon; ++t) {
-    const bool last = t + 1 == op.horizon;
-    const T* __restrict__ before = op.grad_rewards - op.columns;
-#pragma GCC ivdep
-    for (int64_t i = t * op.columns + begin; i < t * op.columns + end; ++i) {
-      const int64_t j = i - op.columns;
-      const T trace =
-          t ? return_trace_step<T>(grad[i], before[i], at(terminations, j) || at(truncations, j), op.discount)
-            : grad[i];
-      grad_rewards[i] = trace;
-      grad_next[i] = (last || at(truncations, i)) && !at(terminations, i) ? op.discount * trace : T(0);
+  with_masks(op.terminations, op.truncations, [&]<bool kTerminations, bool kTruncations>() {
+    for (int64_t t = 0; t < op.horizon; ++t) {
+      const int64_t first = t * op.columns + begin, last = t * op.columns + end;
+      if (t == 0 && op.horizon == 1) {
+        returns_backward_row<kTerminations, kTruncations, true, true>(op, first, last);
+      } else if (t == 0) {
+        returns_backward_row<kTerminations, kTruncations, true, false>(op, first, last);
+      } else if (t + 1 == op.horizon) {
+        returns_backward_row<kTerminations, kTruncations, false, true>(op, first, last);
+      } else {
+        returns_backward_row<kTerminations, kTruncations, false, false>(op, first, last);
+      }
     }
-  }
+  });
 }
 
 #define MAMRL_INSTANTIATE(T)                                                     \
