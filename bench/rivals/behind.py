@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# nobody is ahead in the table that is committed
+# by what the work and the way begin with; what is ahead without an entry is "not explained yet."
 REASONS: dict[tuple[str, str], str] = {}
 
 
